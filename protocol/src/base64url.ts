@@ -1,0 +1,29 @@
+import { base64url } from "jose";
+
+/** Encodes bytes as base64url without padding (RFC 4648 section 5). */
+export function encodeBase64url(bytes: Uint8Array): string {
+  return base64url.encode(bytes);
+}
+
+/**
+ * Decodes strict base64url. Answers undefined on padding, white space, foreign characters and
+ * non-zero trailing bits, so that one value has exactly one spelling: decoders that are lenient
+ * let two different strings stand for one token.
+ */
+export function decodeBase64url(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return undefined;
+  const bytes = new Uint8Array(base64url.decode(text));
+  return base64url.encode(bytes) === text ? bytes : undefined;
+}
+
+/** Decodes strict base64 with padding (RFC 4648 section 4); undefined when it is anything else. */
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) return undefined;
+  return decodeBase64url(text.replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_"));
+}
+
+/** Encodes bytes as base64 with padding. */
+export function encodeBase64(bytes: Uint8Array): string {
+  const unpadded = encodeBase64url(bytes).replaceAll("-", "+").replaceAll("_", "/");
+  return unpadded.padEnd(Math.ceil(unpadded.length / 4) * 4, "=");
+}

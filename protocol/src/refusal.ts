@@ -1,0 +1,285 @@
+/**
+ * Every reason Licet says no, in one closed table. A refusal is a value, never an exception: a
+ * function that may refuse returns a {@link Result}. The table is the single source of the HTTP
+ * status, of the `code` member of `application/problem+json` (RFC 9457) and of the page at
+ * `/problems/{code}`.
+ */
+export const REFUSALS = {
+  // Syntax of signed bytes
+  json_malformed: row(
+    400,
+    "The JSON is not I-JSON",
+    "Send RFC 7493 I-JSON: unique member names, whole numbers within 2^53-1, valid Unicode, at most 32 levels deep.",
+  ),
+  jws_malformed: row(
+    400,
+    "The token is not a strict compact JWS",
+    "Send three base64url segments without padding, spaces or stray bits, separated by dots.",
+  ),
+  alg_not_allowed: row(400, "The signature algorithm is not allowed", "Sign with EdDSA (Ed25519) or ES256."),
+  typ_wrong: row(400, "The token is of another type", "Set the header member typ to the type this endpoint asks for."),
+  header_invalid: row(400, "The token's header is not acceptable", "Use the header members alg, typ and kid only."),
+  key_malformed: row(
+    400,
+    "The key is not a usable public JWK",
+    "Send a public JWK of kty OKP/Ed25519 or EC/P-256 without private members.",
+  ),
+
+  // Keys and signatures
+  key_unknown: row(401, "No such key is enrolled", "Enrol the key first, or sign with a key that is."),
+  key_alg_mismatch: row(401, "The algorithm is not the key's", "Sign with the algorithm that belongs to the key."),
+  key_not_in_force: row(401, "The key was not in force at that time", "Sign with a key that is active."),
+  key_purpose_wrong: row(
+    401,
+    "The key serves another purpose",
+    "Sign with a key of the purpose the document's type demands.",
+  ),
+  signature_missing: row(
+    401,
+    "There is no signature by a known key",
+    "Sign the document with a key from the issuer's key set.",
+  ),
+  signature_invalid: row(401, "The signature does not match", "Sign exactly the bytes that are sent."),
+  key_exists: row(409, "The key is enrolled already", "Use the enrolled key, or make a new one."),
+  proof_invalid: row(
+    400,
+    "The proof of possession does not hold",
+    "Ask for a new challenge and sign it with the key that is being enrolled.",
+  ),
+
+  // Consent tokens
+  claim_missing: row(400, "A required claim is missing", "Sign the draft exactly as it was given."),
+  claim_invalid: row(400, "A claim has an unacceptable value", "Sign the draft exactly as it was given."),
+  sig_alg_mismatch: row(400, "The claim sig_alg is unlike the header's alg", "Set sig_alg to the header's alg."),
+  issuer_mismatch: row(
+    403,
+    "The issuer is not the owner of the key",
+    "Set iss to the creator, or the platform, that owns the signing key.",
+  ),
+  act_invalid: row(400, "The claim act does not belong here", "Use act in platform-signed tokens, and only there."),
+  subject_not_signers: row(403, "The subject does not belong to the signer", "Sign for your own works only."),
+  scope_unknown: row(400, "The scope holds an unknown entry", "Use entries of the scope table."),
+  scope_contradictory: row(400, "The scope contradicts itself", "Say commercial or non_commercial, not both."),
+  token_expired: row(400, "The token has expired", "Ask for a new draft and sign it."),
+  token_not_yet_valid: row(400, "The token is not valid yet", "Wait until nbf, or correct the clock that set iat."),
+  jti_seen: row(409, "This jti was used before", "Ask for a new draft; each token is accepted once."),
+  consent_not_drafted: row(409, "This token was never drafted here", "Ask for a draft and sign exactly its bytes."),
+  draft_expired: row(409, "The draft is no longer open", "Ask for a new draft; one stays open for 15 minutes."),
+  draft_altered: row(400, "The token differs from its draft", "Sign exactly the bytes of the draft."),
+  consent_unaccepted: row(
+    409,
+    "The consent was never accepted",
+    "Ask the issuer for the acceptance that belongs to the token.",
+  ),
+  consent_revoked: row(
+    403,
+    "The consent is revoked",
+    "Stop using the works it covers; ask the creator for a new consent.",
+  ),
+  consent_suspended: row(403, "The consent is suspended", "Stop until it is resumed."),
+
+  // Coverage of an item by one token
+  subject_other_work: row(422, "The consent is for other works", "Ask the creator for a consent that names this work."),
+  registered_after_consent: row(
+    422,
+    "The work is newer than the consent",
+    "Ask for a new consent, or for one with future_works.",
+  ),
+  scope_not_granted: row(422, "The consent does not grant this use", "Offer fewer uses, or ask for a wider consent."),
+  use_prohibited: row(422, "The consent prohibits this use", "Offer the work without the prohibited use."),
+  modality_not_offered: row(
+    422,
+    "The dataset offers no use of this kind of work",
+    "Add a use for the work's modality to the dataset's scope.",
+  ),
+  audience_excluded: row(
+    422,
+    "The consent names other marketplaces",
+    "Offer the dataset to the marketplaces that the consent names.",
+  ),
+  license_mismatch: row(
+    422,
+    "The consent is under another license",
+    "Publish under the license the consent was given for.",
+  ),
+  price_below_floor: row(
+    422,
+    "The price is below the consent's floor",
+    "Raise the dataset's price, or ask for a consent with a lower floor.",
+  ),
+  no_consent: row(422, "No consent covers the work", "Ask the creator for a consent."),
+  item_withdrawn: row(422, "The work was withdrawn", "Leave the work out."),
+  items_not_covered: row(
+    422,
+    "Some works are not covered by a consent",
+    "Leave the listed works out, or ask their creators for consent.",
+  ),
+
+  // Signed documents and their freshness
+  document_invalid: row(502, "The document is not what its type demands", "Ask the issuer to repair the document."),
+  document_expired: row(
+    503,
+    "The document is too old to be trusted",
+    "Fetch it again; stop training until a fresh one can be had.",
+  ),
+  document_rolled_back: row(502, "The document is older than the one held", "Keep the newer one and tell the issuer."),
+  test_document: row(422, "The document comes from a test server", "Use documents of a live server."),
+  content_mismatch: row(
+    502,
+    "The bytes at the URL are not the ones that were registered",
+    "Do not use the work; the platform must register the new revision.",
+  ),
+  root_mismatch: row(502, "The Merkle root does not match", "Do not use the dataset; tell the platform."),
+  status_list_invalid: row(502, "The status list is not usable", "Do not use what it covers; tell the issuer."),
+  status_out_of_range: row(
+    502,
+    "The status index lies outside the list",
+    "Do not use what it covers; tell the issuer.",
+  ),
+
+  // Webhooks
+  webhook_unsigned: row(
+    401,
+    "The webhook carries no usable signature",
+    "Send webhook-id, webhook-timestamp and webhook-signature, and X-Signature.",
+  ),
+  webhook_signature_invalid: row(
+    401,
+    "The webhook's signature does not match",
+    "Sign the raw body with the shared secret.",
+  ),
+  webhook_too_old: row(
+    401,
+    "The webhook's time is outside the tolerance",
+    "Send it again with a current timestamp; check both clocks.",
+  ),
+  webhook_invalid: row(
+    400,
+    "The webhook's body is not an event",
+    "Send the body as docs/wire-formats.md describes it.",
+  ),
+
+  // Usage receipts
+  receipt_invalid: row(422, "The receipt is not well formed", "Send every member docs/wire-formats.md lists."),
+  receipt_key_unknown: row(401, "The receipt's key is not registered", "Register the public key, then sign with it."),
+  receipt_fingerprint_wrong: row(
+    422,
+    "The receipt names another dataset fingerprint",
+    "Use items_root of the version that was trained on.",
+  ),
+  receipt_dataset_not_offered: row(
+    403,
+    "The dataset was never offered to this marketplace",
+    "Report use of offered datasets only.",
+  ),
+  receipt_nonce_reused: row(409, "The receipt's nonce was used before", "Use a new nonce in each receipt."),
+  receipt_id_reused: row(
+    409,
+    "The receipt's id was used for other bytes",
+    "Use a new receipt_id, or send the same bytes again.",
+  ),
+  receipt_period_invalid: row(
+    422,
+    "The receipt's period cannot be",
+    "Report a period that has ended, begins no later than it ends and not before the version was published.",
+  ),
+
+  // HTTP: who is asking
+  unauthenticated: row(
+    401,
+    "Credentials are required",
+    "Send Authorization: Bearer with an access token from the token endpoint, or a session token.",
+  ),
+  token_invalid: row(401, "The access token is not valid", "Get a new access token and try again."),
+  forbidden: row(403, "This caller may not do this", "Use credentials that carry the scope the route demands."),
+  not_yours: row(403, "This belongs to somebody else", "Ask for what is yours."),
+
+  // HTTP: what is asked
+  not_found: row(404, "There is no such thing here", "Check the path and the identifier."),
+  method_not_allowed: row(405, "The path does not take this method", "Use a method from the Allow header."),
+  body_too_large: row(413, "The body is over the limit", "Send less at once."),
+  media_type_wrong: row(415, "The body is of another media type", "Send the media type that the error names."),
+  body_malformed: row(400, "The body cannot be read", "Send one I-JSON object in UTF-8."),
+  input_invalid: row(422, "Some values are not acceptable", "Correct the members that errors lists."),
+  identifier_invalid: row(
+    400,
+    "The identifier is not acceptable",
+    "Use at most 128 letters, digits and the characters . _ ~ -, in the form docs/wire-formats.md gives.",
+  ),
+  already_exists: row(409, "It exists already", "Use the existing one, or another identifier."),
+  conflict: row(409, "It conflicts with the present state", "Read the present state and decide again."),
+  dataset_not_published: row(409, "The dataset has no published version", "Publish the dataset first."),
+  lineage_unknown: row(422, "An ancestor in lineage does not exist", "Register the ancestor first, or name it by URL."),
+
+  // HTTP: the server itself
+  unavailable: row(503, "The server cannot answer now", "Try again after Retry-After seconds."),
+  internal: row(500, "The server failed", "Try again; if it stays, send the request id to the operator."),
+} as const satisfies Record<string, RefusalRow>;
+
+/** The HTTP status (RFC 9110), the problem's title and what the caller can do about it. */
+export interface RefusalRow {
+  readonly status: number;
+  readonly title: string;
+  readonly fix: string;
+}
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** One offending item in a list: which one, why, and in words. */
+export interface Offence {
+  readonly at: string;
+  readonly code: RefusalCode;
+  readonly detail: string;
+}
+
+/** A refusal: its stable code, a sentence that names what was expected and what came, and the offending items. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly detail: string;
+  readonly offences?: readonly Offence[];
+}
+
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
+
+export function accept<T>(value: T): Result<T> {
+  return { ok: true, value };
+}
+
+export function refuse(
+  code: RefusalCode,
+  detail: string,
+  offences?: readonly Offence[],
+): { readonly ok: false; readonly refusal: Refusal } {
+  return { ok: false, refusal: offences === undefined ? { code, detail } : { code, detail, offences } };
+}
+
+export function isRefusalCode(text: string): text is RefusalCode {
+  return Object.hasOwn(REFUSALS, text);
+}
+
+/** The body of an `application/problem+json` answer (RFC 9457 section 3). */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: RefusalCode;
+  readonly detail: string;
+  readonly errors?: readonly Offence[];
+}
+
+/** Renders a refusal as a problem document whose `type` points at the page that explains the code. */
+export function problemOf(refusal: Refusal, origin: string): Problem {
+  const { status, title } = REFUSALS[refusal.code];
+  const problem = {
+    type: `${origin}/problems/${refusal.code}`,
+    title,
+    status,
+    code: refusal.code,
+    detail: refusal.detail,
+  };
+  return refusal.offences === undefined ? problem : { ...problem, errors: refusal.offences };
+}
+
+function row(status: number, title: string, fix: string): RefusalRow {
+  return { status, title, fix };
+}

@@ -1,0 +1,16 @@
+import { writeConsentVectors } from "./consent-vectors.ts";
+import { writeDatasetVectors } from "./dataset-vectors.ts";
+import { writeDocumentVectors } from "./document-vectors.ts";
+import { writeJwsVectors } from "./jws-vectors.ts";
+import { writeReceiptVectors } from "./receipt-vectors.ts";
+import { writeStatusListVectors } from "./status-list-vectors.ts";
+import { writeWebhookVectors } from "./webhook-vectors.ts";
+
+/* Writes the vectors that carry signatures. The others in protocol/vectors are written by hand. */
+writeJwsVectors();
+writeConsentVectors();
+writeDocumentVectors();
+writeDatasetVectors();
+writeStatusListVectors();
+writeWebhookVectors();
+writeReceiptVectors();
