@@ -1,0 +1,131 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { type Refusal, refuse } from "@licet/protocol";
+import type { MiddlewareHandler } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { ulid } from "ulid";
+import { addConsentRoutes } from "./consents/routes.ts";
+import { addContentRoutes } from "./content/routes.ts";
+import type { Context } from "./context.ts";
+import { addCreatorRoutes } from "./creators/routes.ts";
+import { addDatasetRoutes } from "./datasets/routes.ts";
+import { allowedMethods } from "./http/allowed-methods.ts";
+import { type Api, type ApiContext, type ApiEnv, RefusedRequest, sendProblem } from "./http/api.ts";
+import { authenticate } from "./http/authentication.ts";
+import type { OauthServer } from "./http/oauth/provider.ts";
+import { actorOf } from "./http/principal.ts";
+import { openApiInfo } from "./http/openapi-info.ts";
+import { addSystemRoutes } from "./http/system-routes.ts";
+import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
+import { addReceiptRoutes } from "./receipts/routes.ts";
+import { addRevocationRoutes } from "./revocations/routes.ts";
+import { addWebhookRoutes } from "./webhooks/routes.ts";
+
+export interface AppParts {
+  readonly oauth: OauthServer;
+  readonly isDraining: () => boolean;
+}
+
+/** The API: what every request goes through, then the routes of each slice. */
+export function createApp(ctx: Context, { oauth, isDraining }: AppParts): Api {
+  const api: Api = new OpenAPIHono<ApiEnv>({
+    defaultHook: (result, c) =>
+      result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
+  });
+
+  api.use(logRequest(ctx));
+  api.use(identifyCaller(ctx, oauth));
+
+  addSystemRoutes(api, ctx, isDraining);
+  addCreatorRoutes(api, ctx);
+  addContentRoutes(api, ctx);
+  addConsentRoutes(api, ctx);
+  addMarketplaceRoutes(api, ctx);
+  addDatasetRoutes(api, ctx);
+  addReceiptRoutes(api, ctx);
+  addRevocationRoutes(api, ctx);
+  addWebhookRoutes(api, ctx);
+
+  api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+  api.doc31("/openapi.json", openApiInfo);
+  api.notFound((c) => answerUnrouted(c, ctx));
+  api.onError((error, c) => sendProblem(c, ctx, refusalOf(ctx, error, c.get("requestId"))));
+  return api;
+}
+
+function logRequest(ctx: Context): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const requestId = `req_${ulid(ctx.clock.nowMs())}`;
+    const startedMs = performance.now();
+    c.set("requestId", requestId);
+    c.set("principal", { kind: "anonymous" });
+    c.set("log", ctx.log.child({ request_id: requestId }));
+    await next();
+    c.header("x-request-id", requestId);
+    const { method, path } = c.req;
+    const caller = actorOf(c.get("principal"));
+    ctx.log.info(
+      {
+        request_id: requestId,
+        method,
+        path,
+        status: c.res.status,
+        caller,
+        duration_ms: Math.round(performance.now() - startedMs),
+      },
+      "request",
+    );
+  };
+}
+
+function identifyCaller(ctx: Context, oauth: OauthServer): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const principal = await authenticate(ctx, oauth, c.req.header("authorization"));
+    if (!principal.ok) return sendProblem(c, ctx, principal.refusal);
+    c.set("principal", principal.value);
+    return next();
+  };
+}
+
+/** A path that takes other methods says which (RFC 9110 section 15.5.6); at any other there is nothing. */
+function answerUnrouted(c: ApiContext, ctx: Context): Response {
+  const { method, path } = c.req;
+  const allow = allowedMethods(path).join(", ");
+  if (allow === "") return sendProblem(c, ctx, refuse("not_found", `there is nothing at ${path}`).refusal);
+  return sendProblem(c, ctx, refuse("method_not_allowed", `expected ${allow}, got ${method}`).refusal, { allow });
+}
+
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** A list of a million wrong entries need not be answered in full. */
+const MAX_OFFENCES = 100;
+/** Offences that the detail repeats in words; the list has them all. */
+const MAX_DETAILED = 5;
+
+/** A path parameter that is no identifier has a code of its own; everything else is listed member by member. */
+function invalidInput(target: string, issues: readonly Issue[]): Refusal {
+  const code = target === "param" ? "identifier_invalid" : "input_invalid";
+  const offences = issues
+    .slice(0, MAX_OFFENCES)
+    .map(
+      ({ path, message }) =>
+        ({ at: [target === "json" ? "body" : target, ...path.map(String)].join("."), code, detail: message }) as const,
+    );
+  const more = issues.length > MAX_DETAILED ? [`and ${issues.length - MAX_DETAILED} more`] : [];
+  const detail = [
+    ...offences.slice(0, MAX_DETAILED).map((offence) => `${offence.at}: ${offence.detail}`),
+    ...more,
+  ].join("; ");
+  return { code, detail, offences };
+}
+
+function refusalOf(ctx: Context, error: Error, requestId: string): Refusal {
+  if (error instanceof RefusedRequest) return error.refusal;
+  if (error instanceof RangeError)
+    return refuse("input_invalid", "expected fewer, or less deeply nested, values").refusal;
+  if (error instanceof HTTPException && error.status < 500) return refuse("body_malformed", error.message).refusal;
+  ctx.log.error({ request_id: requestId, error: error.message, stack: error.stack }, "a request failed");
+  return refuse("internal", "the server failed; the log has more under this request_id").refusal;
+}

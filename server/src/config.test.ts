@@ -1,0 +1,192 @@
+import { ConfigError, ENVIRONMENT, readConfig } from "@licet/server";
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { fileOf } from "../../test/fixtures/child-process.ts";
+
+type Environment = Readonly<Record<string, string>>;
+
+describe("without settings", () => {
+  test("the server listens on this machine alone, keeps its data here, and is called localhost", () => {
+    expect(readConfig({})).toEqual({
+      origin: "http://localhost:4242",
+      host: "127.0.0.1",
+      port: 4242,
+      dataFolder: resolve("data"),
+      databaseUrl: undefined,
+      masterKey: undefined,
+      logLevel: "info",
+      allowedHosts: [],
+      sessionSeconds: 12 * 3_600,
+      drainSeconds: 10,
+      exitWithParent: false,
+    });
+  });
+});
+
+describe("a setting", () => {
+  const key = randomBytes(32);
+
+  test.each<[env: Environment, config: object]>([
+    [{ LICET_PORT: "0" }, { origin: "", port: 0 }],
+    [
+      { LICET_PORT: "0", LICET_HOST: "::1" },
+      { origin: "", host: "::1" },
+    ],
+    [
+      { LICET_PORT: "0", LICET_HOST: "0.0.0.0", LICET_ORIGIN: "https://licet.example.org" },
+      { origin: "https://licet.example.org", host: "0.0.0.0" },
+    ],
+    [{ LICET_ORIGIN: "https://licet.example.org:8443" }, { origin: "https://licet.example.org:8443" }],
+    [{ LICET_ORIGIN: "http://127.0.0.1:9000" }, { origin: "http://127.0.0.1:9000" }],
+    [{ LICET_ORIGIN: "http://[::1]:9000" }, { origin: "http://[::1]:9000" }],
+    [{ DATABASE_URL: "postgres://me@db/licet" }, { databaseUrl: "postgres://me@db/licet" }],
+    [{ DATABASE_URL: "" }, { databaseUrl: undefined }],
+    [{ LICET_MASTER_KEY: key.toString("base64url") }, { masterKey: new Uint8Array(key) }],
+    [
+      { LICET_ALLOW_HOSTS: " localhost:4300, [::1]:80 ,10.0.0.7:8080," },
+      { allowedHosts: ["localhost:4300", "[::1]:80", "10.0.0.7:8080"] },
+    ],
+    [
+      { LICET_SESSION_HOURS: "1", LICET_DRAIN_SECONDS: "0", LICET_EXIT_WITH_PARENT: "1" },
+      { sessionSeconds: 3_600, drainSeconds: 0, exitWithParent: true },
+    ],
+    [{ LICET_CLIENT_ID: "of the command line", PATH: "/bin" }, {}],
+  ])("%j is taken", (env, config) => {
+    expect(readConfig(env)).toMatchObject(config);
+  });
+});
+
+describe("the boot is stopped by", () => {
+  test.each<[env: Environment, setting: string]>([
+    [{ LICET_ORIGIN: "" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "licet.example.org" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "https://licet.example.org/" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "https://licet.example.org/licet" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "https://LICET.example.org" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "https://licet.example.org:443" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "https://me:secret@licet.example.org" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "http://licet.example.org" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "http://192.168.1.7:4242" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "http://127.0.0.1.example.org" }, "LICET_ORIGIN"],
+    [{ LICET_ORIGIN: "ftp://localhost" }, "LICET_ORIGIN"],
+    [{ LICET_PORT: "0", LICET_HOST: "0.0.0.0" }, "LICET_ORIGIN"],
+    [{ LICET_PORT: "0", LICET_HOST: "192.168.1.7" }, "LICET_ORIGIN"],
+    [{ LICET_PORT: "0", LICET_HOST: "::" }, "LICET_ORIGIN"],
+    [{ LICET_HOST: "" }, "LICET_HOST"],
+    [{ LICET_PORT: "" }, "LICET_PORT"],
+    [{ LICET_PORT: "65536" }, "LICET_PORT"],
+    [{ LICET_PORT: "-1" }, "LICET_PORT"],
+    [{ LICET_PORT: "80.5" }, "LICET_PORT"],
+    [{ LICET_PORT: "0x50" }, "LICET_PORT"],
+    [{ LICET_PORT: "http" }, "LICET_PORT"],
+    [{ LICET_DATA_DIR: "" }, "LICET_DATA_DIR"],
+    [{ DATABASE_URL: "mysql://db/licet" }, "DATABASE_URL"],
+    [{ DATABASE_URL: "db.example.org" }, "DATABASE_URL"],
+    [{ LICET_MASTER_KEY: "" }, "LICET_MASTER_KEY"],
+    [{ LICET_MASTER_KEY: "c2hvcnQ" }, "LICET_MASTER_KEY"],
+    [{ LICET_MASTER_KEY: "ab".repeat(32) }, "LICET_MASTER_KEY"],
+    [{ LICET_MASTER_KEY: `${"A".repeat(43)}=` }, "LICET_MASTER_KEY"],
+    [{ LICET_LOG_LEVEL: "verbose" }, "LICET_LOG_LEVEL"],
+    [{ LICET_LOG_LEVEL: "INFO" }, "LICET_LOG_LEVEL"],
+    [{ LICET_ALLOW_HOSTS: "localhost" }, "LICET_ALLOW_HOSTS"],
+    [{ LICET_ALLOW_HOSTS: "http://localhost:80" }, "LICET_ALLOW_HOSTS"],
+    [{ LICET_ALLOW_HOSTS: "*:80" }, "LICET_ALLOW_HOSTS"],
+    [{ LICET_ALLOW_HOSTS: "localhost:70000" }, "LICET_ALLOW_HOSTS"],
+    [{ LICET_SESSION_HOURS: "0" }, "LICET_SESSION_HOURS"],
+    [{ LICET_SESSION_HOURS: "1e3" }, "LICET_SESSION_HOURS"],
+    [{ LICET_DRAIN_SECONDS: "601" }, "LICET_DRAIN_SECONDS"],
+    [{ LICET_EXIT_WITH_PARENT: "yes" }, "LICET_EXIT_WITH_PARENT"],
+    [{ LICET_ORIGN: "https://licet.example.org" }, "LICET_ORIGN"],
+  ])("%j, in one line that names the setting", (env, setting) => {
+    const message = messageOf(() => readConfig(env));
+    expect(message).toContain(setting);
+    expect(message).toContain("expected");
+    expect(message).not.toContain("\n");
+  });
+
+  test.each<[env: Environment, secret: string]>([
+    [{ LICET_MASTER_KEY: "a-master-key-that-is-wrong" }, "a-master-key"],
+    [{ DATABASE_URL: "mysql://me:secret@db/licet" }, "secret"],
+  ])("%j, without showing the secret in it", (env, secret) => {
+    expect(messageOf(() => readConfig(env))).not.toContain(secret);
+  });
+});
+
+function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error("expected a ConfigError");
+}
+
+test("every setting is described for whoever runs --help", () => {
+  expect(Object.values(ENVIRONMENT).every((description) => description.length > 20)).toBe(true);
+});
+
+describe("as a process", () => {
+  async function run(
+    env: Environment,
+  ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+    const child = execFile(process.execPath, ["--conditions=@licet/source", fileOf("server/src/main.ts")], {
+      env: { PATH: process.env["PATH"], ...env },
+    });
+    const output = { stdout: "", stderr: "" };
+    child.stdout?.on("data", (chunk) => (output.stdout += chunk));
+    child.stderr?.on("data", (chunk) => (output.stderr += chunk));
+    const [code]: (number | null)[] = await once(child, "close");
+    return { code: code ?? null, ...output };
+  }
+
+  test("a bad setting ends with 2, one line on stderr, nothing on stdout, and nothing in the data folder", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "licet-config-"));
+    const ended = await run({ LICET_DATA_DIR: folder, LICET_ORIGIN: "http://licet.example.org" });
+    expect(ended).toEqual({
+      code: 2,
+      stdout: "",
+      stderr:
+        "licet: LICET_ORIGIN: expected https, since licet.example.org is not this machine, got http://licet.example.org\n",
+    });
+    expect(await readdir(folder)).toEqual([]);
+    await rm(folder, { recursive: true });
+  });
+
+  test("a port that is taken ends with 2 and names the port", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "licet-config-"));
+    const holder = createServer().listen(0, "127.0.0.1");
+    await once(holder, "listening");
+    const address = holder.address();
+    const port = typeof address === "object" && address !== null ? String(address.port) : "";
+    const ended = await run({ LICET_DATA_DIR: folder, LICET_PORT: port });
+    expect({ ...ended, stderr: lastLine(ended.stderr) }).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringMatching(new RegExp(`^licet: LICET_PORT: cannot listen on 127\\.0\\.0\\.1:${port}`)),
+    });
+    holder.close();
+    await rm(folder, { recursive: true });
+  });
+
+  test("a master key that others can read ends with 2 and says how to mend it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "licet-config-"));
+    await writeFile(join(folder, "master.key"), randomBytes(32).toString("base64url"), { mode: 0o644 });
+    const ended = await run({ LICET_DATA_DIR: folder, LICET_PORT: "0", LICET_LOG_LEVEL: "silent" });
+    expect([ended.code, ended.stdout]).toEqual([2, ""]);
+    expect(lastLine(ended.stderr)).toMatch(
+      /^licet: .*master\.key: expected a file only its owner can read \(chmod 600\), got mode 644$/,
+    );
+    await rm(folder, { recursive: true });
+  });
+});
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
+}

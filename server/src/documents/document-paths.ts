@@ -1,0 +1,44 @@
+import { isIdentifier, sha256Hex } from "@licet/protocol";
+
+/** Where each public document lives: every path of a document is built here. */
+export const documentPaths = {
+  keySet: "/.well-known/keys.json",
+  revocations: "/.well-known/consent-revocations.json",
+  olderRevocations: (page: number) => `/.well-known/consent-revocations/${page}.json`,
+  statusList: (list: number) => `/status-lists/${list}`,
+  datasetStatus: (datasetId: string) => `/.well-known/dataset-status/${datasetId}`,
+  currentManifest: (datasetId: string) => `/datasets/${datasetId}/manifest.json`,
+  manifest: (datasetId: string, version: number) => `/datasets/${datasetId}/versions/${version}/manifest.json`,
+  terms: (license: string, language?: string) =>
+    `/terms/${license.replace(":", "/")}${language === undefined ? "" : `/${language}`}`,
+} as const;
+
+const IDENTIFIER = "(?<identifier>[A-Za-z0-9_.~-]+)";
+
+/** A path that is none of these is never looked up. */
+const PATTERNS: readonly RegExp[] = [
+  /^\/\.well-known\/keys\.json$/,
+  /^\/\.well-known\/consent-revocations\.json$/,
+  /^\/\.well-known\/consent-revocations\/\d{1,9}\.json$/,
+  /^\/status-lists\/\d{1,9}$/,
+  new RegExp(`^/\\.well-known/dataset-status/${IDENTIFIER}$`),
+  new RegExp(`^/datasets/${IDENTIFIER}/manifest\\.json$`),
+  new RegExp(`^/datasets/${IDENTIFIER}/versions/\\d{1,9}/manifest\\.json$`),
+  /^\/terms\/[a-z0-9_]{1,64}\/\d{1,4}\.\d{1,4}(\/[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$/,
+];
+
+export function isDocumentPath(path: string): boolean {
+  const match = PATTERNS.map((pattern) => pattern.exec(path)).find((found) => found !== null);
+  if (match === undefined) return false;
+  const identifier = match.groups?.["identifier"];
+  return identifier === undefined || isIdentifier(identifier);
+}
+
+/** Tags for purging by tag. An identifier may hold characters that a tag may not, so it is hashed. */
+export const documentTags = {
+  all: "licet",
+  dataset: (datasetId: string) => `licet-dataset-${sha256Hex(datasetId.toLowerCase()).slice(0, 32)}`,
+  revocations: "licet-revocations",
+  keys: "licet-keys",
+  terms: "licet-terms",
+} as const;

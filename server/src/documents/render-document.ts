@@ -1,0 +1,95 @@
+import {
+  type DocumentType,
+  type JsonObject,
+  STATUS_LIST_TYP,
+  type Signer,
+  TRUST_SECONDS,
+  TTL_SECONDS,
+  canonicalBytes,
+  clocksAt,
+  signDocument,
+  signStatusList,
+} from "@licet/protocol";
+import { createHash } from "node:crypto";
+
+/** What a document says, before `seq`, the clocks and the signature. */
+export type DocumentContent =
+  | { readonly kind: DocumentType; readonly content: JsonObject; readonly tags: readonly string[] }
+  | {
+      readonly kind: typeof STATUS_LIST_TYP;
+      readonly content: { readonly uri: string; readonly lst: string };
+      readonly tags: readonly string[];
+    };
+
+/** A document as it is served. Times are seconds since the epoch. */
+export interface ServedDocument {
+  readonly path: string;
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+  readonly etag: string;
+  readonly contentType: string;
+  readonly cacheControl: string;
+  readonly cacheTag: string;
+  /** Absent in documents that never grow old. */
+  readonly lifetime: { readonly checkedAt: number; readonly expiresAt: number } | undefined;
+}
+
+interface Policy {
+  readonly clocked: boolean;
+  readonly changes: boolean;
+}
+
+const STATUS: Policy = { clocked: true, changes: true };
+const IMMUTABLE: Policy = { clocked: false, changes: false };
+
+/** How each public document ages. */
+const POLICIES: Partial<Record<DocumentContent["kind"], Policy>> = {
+  "key-set": STATUS,
+  "consent-revocations": STATUS,
+  "dataset-status": STATUS,
+  "current-manifest": STATUS,
+  [STATUS_LIST_TYP]: STATUS,
+  manifest: IMMUTABLE,
+  terms: IMMUTABLE,
+};
+
+const REVALIDATE = `public, max-age=${TTL_SECONDS}`;
+const FOREVER = "public, max-age=31536000, immutable";
+
+export interface RenderFrame {
+  readonly path: string;
+  readonly seq: number;
+  /** Seconds since the epoch. */
+  readonly now: number;
+  readonly origin: string;
+  readonly signer: Signer;
+}
+
+/** Completes, signs and encodes a document. */
+export async function renderDocument(document: DocumentContent, frame: RenderFrame): Promise<ServedDocument> {
+  const policy = POLICIES[document.kind];
+  if (policy === undefined) throw new TypeError(`${document.kind} is not a document that is served by path`);
+  const bytes = await signContent(document, policy, frame);
+  return {
+    path: frame.path,
+    seq: frame.seq,
+    bytes,
+    etag: `"${createHash("sha256").update(bytes).digest("base64url")}"`,
+    contentType: document.kind === STATUS_LIST_TYP ? `application/${STATUS_LIST_TYP}` : "application/json",
+    cacheControl: policy.changes ? REVALIDATE : FOREVER,
+    cacheTag: document.tags.join(","),
+    lifetime: policy.clocked ? { checkedAt: frame.now, expiresAt: frame.now + TRUST_SECONDS } : undefined,
+  };
+}
+
+async function signContent(
+  document: DocumentContent,
+  policy: Policy,
+  { seq, now, origin, signer }: RenderFrame,
+): Promise<Uint8Array> {
+  if (document.kind === STATUS_LIST_TYP) {
+    return Buffer.from(await signStatusList({ ...document.content, iss: origin, seq, iat: now }, signer));
+  }
+  const members = { ...document.content, ...(policy.changes ? { seq } : {}), ...(policy.clocked ? clocksAt(now) : {}) };
+  return canonicalBytes(await signDocument(document.kind, origin, members, signer));
+}

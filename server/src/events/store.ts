@@ -1,0 +1,152 @@
+import { type JsonObject, canonicalize, isJsonObject, parseJsonObject, sha256Bytes } from "@licet/protocol";
+import { randomBytes } from "node:crypto";
+import type { Insertable } from "kysely";
+import { monotonicFactory } from "ulid";
+import type { Db, Trx } from "../db/open-database.ts";
+import type { Tables } from "../db/tables.ts";
+import type { QueueName } from "../jobs/jobs.ts";
+import { EVENT_JOBS, type EventType } from "./event-jobs.ts";
+
+const SALT_BYTES = 32;
+/** What a commitment begins with, so that it can be taken for nothing else. */
+const COMMITMENT_PREFIX = "licet/leaf/v1";
+
+/** Something that happened. `aggregate` is what it happened to: a jti, a content or dataset id, … */
+export interface NewEvent {
+  readonly type: EventType;
+  readonly aggregate: string;
+  readonly body: JsonObject;
+}
+
+export interface StoredEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly atMs: number;
+  readonly aggregate: string;
+  readonly body: JsonObject;
+}
+
+/** Within one millisecond ids still rise, so that the events of one fact keep their order. */
+const nextUlid = monotonicFactory();
+/** Rows in one statement; five parameters each stay far below the protocol's 65 535. */
+const INSERT_BATCH = 1_000;
+
+interface EventRows {
+  readonly event: Insertable<Tables["event"]>;
+  readonly body: Insertable<Tables["event_body"]>;
+  readonly work: readonly Insertable<Tables["unhandled_event"]>[];
+}
+
+/**
+ * Appends events: the public rows, the bodies with their salts, the rows that wait for the log, and
+ * the rows that wait for workers. Answers the jobs that wake those.
+ */
+export async function insertEvents(
+  trx: Trx,
+  events: readonly NewEvent[],
+  atMs: number,
+): Promise<readonly Insertable<Tables["unhandled_event"]>[]> {
+  const rows = events.map((event) => rowsOf(event, atMs));
+  for (let at = 0; at < rows.length; at += INSERT_BATCH) await insertRows(trx, rows.slice(at, at + INSERT_BATCH));
+  return rows.flatMap((row) => row.work);
+}
+
+async function insertRows(trx: Trx, rows: readonly EventRows[]): Promise<void> {
+  await trx
+    .insertInto("event")
+    .values(rows.map((row) => row.event))
+    .execute();
+  await trx
+    .insertInto("event_body")
+    .values(rows.map((row) => row.body))
+    .execute();
+  await trx
+    .insertInto("unlogged_event")
+    .values(rows.map((row) => ({ event_id: row.event.id })))
+    .execute();
+  const work = rows.flatMap((row) => row.work);
+  if (work.length > 0) await trx.insertInto("unhandled_event").values(work).execute();
+}
+
+function rowsOf({ type, aggregate, body }: NewEvent, atMs: number): EventRows {
+  const id = `evt_${nextUlid(atMs)}`;
+  const text = canonicalize({ id, type, at_ms: atMs, aggregate, body });
+  const salt = randomBytes(SALT_BYTES);
+  const commitment = sha256Bytes(Buffer.concat([Buffer.from(COMMITMENT_PREFIX), salt, Buffer.from(text)]));
+  return {
+    event: { id, type, at_ms: atMs, aggregate, commitment },
+    body: { event_id: id, salt, body: text },
+    work: EVENT_JOBS[type].map((queue) => ({ event_id: id, queue, at_ms: atMs })),
+  };
+}
+
+/** Events that a queue's workers have not dealt with although they are this old: their job was lost, or fails. */
+export async function readUnhandled(
+  db: Db,
+  queue: QueueName,
+  { beforeMs, limit }: { readonly beforeMs: number; readonly limit: number },
+): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom("unhandled_event")
+    .select("event_id")
+    .where("queue", "=", queue)
+    .where("at_ms", "<", beforeMs)
+    .orderBy("at_ms")
+    .orderBy("event_id")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.event_id);
+}
+
+export async function markHandled(db: Db, queue: QueueName, eventId: string): Promise<void> {
+  await db.deleteFrom("unhandled_event").where("event_id", "=", eventId).where("queue", "=", queue).execute();
+}
+
+/** An event with its body; undefined when there is none, or when its body was erased. */
+export async function findEvent(db: Db | Trx, id: string): Promise<StoredEvent | undefined> {
+  const row = await db
+    .selectFrom("event")
+    .innerJoin("event_body", "event_body.event_id", "event.id")
+    .selectAll()
+    .where("event.id", "=", id)
+    .executeTakeFirst();
+  return row === undefined ? undefined : storedOf(row);
+}
+
+/** What happened to one aggregate, oldest first. */
+export async function eventsOf(db: Db | Trx, aggregate: string): Promise<readonly StoredEvent[]> {
+  const rows = await db
+    .selectFrom("event")
+    .innerJoin("event_body", "event_body.event_id", "event.id")
+    .selectAll()
+    .where("aggregate", "=", aggregate)
+    .orderBy("at_ms")
+    .orderBy("id")
+    .execute();
+  return rows.map(storedOf);
+}
+
+/** True when this once happened to the aggregate: how a slice learns of one to its right. */
+export async function hasHappened(db: Db | Trx, type: EventType, aggregate: string): Promise<boolean> {
+  const row = await db
+    .selectFrom("event")
+    .select("id")
+    .where("aggregate", "=", aggregate)
+    .where("type", "=", type)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+function storedOf(row: {
+  readonly id: string;
+  readonly type: string;
+  readonly at_ms: number;
+  readonly aggregate: string;
+  readonly body: string;
+}): StoredEvent {
+  const parsed = parseJsonObject(row.body);
+  const body = parsed.ok ? parsed.value["body"] : undefined;
+  if (!isJsonObject(body)) throw new TypeError(`event ${row.id}: expected its body to be an object`);
+  return { id: row.id, type: row.type, atMs: row.at_ms, aggregate: row.aggregate, body };
+}

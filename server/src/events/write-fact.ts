@@ -1,0 +1,101 @@
+import type { Refusal, Result } from "@licet/protocol";
+import type { Context } from "../context.ts";
+import type { Trx } from "../db/open-database.ts";
+import type { DocumentRenderer } from "../documents/documents.ts";
+import { type NewEvent, insertEvents } from "./store.ts";
+
+/** What an operation does inside the one transaction of its fact. */
+export interface Fact {
+  readonly ctx: Context;
+  readonly trx: Trx;
+  /** Seconds since the epoch: the one instant at which all of this happens. */
+  readonly now: number;
+  /** Has an event appended, and the jobs sent that it causes, once all rows are written. */
+  readonly record: (event: NewEvent) => void;
+  /** Has something done after that and before the documents are rendered, so that what it locks is held for a short time only. */
+  readonly beforeDocuments: (action: () => Promise<void>) => void;
+  /** Has a document rendered and signed once all rows are written, just before the commit. */
+  readonly publish: (path: string, render: DocumentRenderer) => void;
+  /** Has something done in memory once, and only if, the transaction is committed. */
+  readonly afterCommit: (action: () => void) => void;
+}
+
+/** A transaction that lost against another one is tried this often. */
+const MAX_ATTEMPTS = 8;
+/**
+ * serialization_failure, deadlock_detected, and unique_violation: somebody wrote the same first,
+ * between our look and our insert. The next look finds it, and says what there is to say.
+ */
+const RETRYABLE = new Set(["40001", "40P01", "23505"]);
+
+/**
+ * Writes one fact: the slice's rows, its events, the documents that carry it and the jobs it
+ * causes commit together or not at all. When this answers, the documents in memory say so too.
+ * A refusal rolls everything back.
+ *
+ * Everybody takes row locks in one order: drafts, consents, content items, datasets, status lists,
+ * documents; each by id.
+ */
+export async function writeFact<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<Result<T>> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await writeOnce(ctx, work);
+    } catch (error) {
+      if (error instanceof Refused) return { ok: false, refusal: error.refusal };
+      if (attempt >= MAX_ATTEMPTS || !isRetryable(error)) throw error;
+      ctx.log.debug({ attempt }, "a transaction lost against another one and is tried again");
+    }
+  }
+}
+
+/** Carries a refusal out of the transaction, which is thereby rolled back. */
+class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(refusal.code);
+    this.refusal = refusal;
+  }
+}
+
+async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<Result<T>> {
+  const atMs = ctx.clock.nowMs();
+  const now = Math.floor(atMs / 1_000);
+  const afterCommit: (() => void)[] = [];
+  const { result, documents } = await ctx.db.transaction().execute(async (trx) => {
+    const renderers = new Map<string, DocumentRenderer>();
+    const events: NewEvent[] = [];
+    const beforeDocuments: (() => Promise<void>)[] = [];
+    const fact: Fact = {
+      ctx,
+      trx,
+      now,
+      record: (event) => void events.push(event),
+      beforeDocuments: (action) => void beforeDocuments.push(action),
+      publish: (path, render) => void renderers.set(path, render),
+      afterCommit: (action) => void afterCommit.push(action),
+    };
+    const outcome = await work(fact);
+    if (!outcome.ok) throw new Refused(outcome.refusal);
+    await recordEvents(ctx, trx, events, atMs);
+    for (const action of beforeDocuments) await action();
+    return { result: outcome, documents: await ctx.documents.write(trx, renderers, now) };
+  });
+  ctx.documents.remember(documents);
+  for (const action of afterCommit) action();
+  return result;
+}
+
+async function recordEvents(ctx: Context, trx: Trx, events: readonly NewEvent[], atMs: number): Promise<void> {
+  if (events.length === 0) return;
+  const work = await insertEvents(trx, events, atMs);
+  for (const [queue, jobs] of Map.groupBy(work, (entry) => entry.queue))
+    await ctx.jobs.send(
+      trx,
+      queue,
+      jobs.map((job) => ({ event_id: job.event_id })),
+    );
+}
+
+function isRetryable(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && RETRYABLE.has(error.code);
+}

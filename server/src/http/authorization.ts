@@ -1,0 +1,117 @@
+import { type Result, accept, refuse } from "@licet/protocol";
+import type { Principal } from "./principal.ts";
+import type { ClientScope } from "./scopes.ts";
+
+/**
+ * Who may call a route. A caller that is not named may not. `anyone` needs no credentials; for
+ * clients the scope is named; a creator and a marketplace reach only what is theirs, which the
+ * operation checks, because only it knows.
+ */
+export interface Rule {
+  readonly anyone?: true;
+  readonly operator?: true;
+  readonly platform?: ClientScope;
+  readonly marketplace?: ClientScope;
+  readonly creator?: "own";
+}
+
+const ANYONE: Rule = { anyone: true };
+const OPERATOR: Rule = { operator: true };
+
+/** The one authorization table: every route and who may call it. A route that is not here does not start. */
+export const AUTHORIZATION = {
+  "GET /healthz": ANYONE,
+  "GET /readyz": ANYONE,
+  "GET /openapi.json": ANYONE,
+  "GET /problems/{code}": ANYONE,
+
+  "POST /api/v1/creators": { operator: true, platform: "creators:write" },
+  "GET /api/v1/creators": { operator: true, platform: "creators:read" },
+  "GET /api/v1/creators/{id}": { operator: true, platform: "creators:read", creator: "own" },
+  "POST /api/v1/creators/{id}/sessions": { operator: true, platform: "creators:write" },
+  "POST /api/v1/creators/{id}/key-challenges": { creator: "own" },
+  "POST /api/v1/creators/{id}/keys": { creator: "own" },
+
+  "POST /api/v1/content": { operator: true, platform: "content:write" },
+  "POST /api/v1/content/bulk": { operator: true, platform: "content:write" },
+  "GET /api/v1/content": { operator: true, platform: "content:read", creator: "own" },
+  "GET /api/v1/content/{id}": { operator: true, platform: "content:read", creator: "own" },
+
+  "POST /api/v1/consents/drafts": { operator: true, platform: "consents:write", creator: "own" },
+  "POST /api/v1/consents/drafts/{jti}/platform-signature": { operator: true, platform: "consents:write" },
+  "POST /api/v1/consents": { operator: true, platform: "consents:write", creator: "own" },
+  "GET /api/v1/consents": { operator: true, platform: "consents:read", creator: "own" },
+  "GET /api/v1/consents/{jti}": { operator: true, platform: "consents:read", creator: "own" },
+  "GET /api/v1/consents/{jti}/history": { operator: true, platform: "consents:read", creator: "own" },
+  "POST /api/v1/consents/{jti}/revoke": { operator: true, platform: "consents:write", creator: "own" },
+  "POST /api/v1/datasets/{id}/consent/revoke": { operator: true, platform: "consents:write", creator: "own" },
+  "POST /api/v1/creators/{id}/revocations": { operator: true, platform: "consents:write", creator: "own" },
+
+  "POST /api/v1/clients": OPERATOR,
+  "POST /api/v1/marketplaces": OPERATOR,
+  "GET /api/v1/marketplaces": { operator: true, platform: "marketplaces:read" },
+  "GET /api/v1/marketplaces/{id}": { operator: true, platform: "marketplaces:read", marketplace: "marketplaces:read" },
+  "POST /api/v1/marketplaces/{id}/receipt-keys": { operator: true, marketplace: "receipts:write" },
+
+  "POST /api/v1/datasets": { operator: true, platform: "datasets:write" },
+  "GET /api/v1/datasets": { operator: true, platform: "datasets:read", marketplace: "datasets:read" },
+  "GET /api/v1/datasets/{id}": { operator: true, platform: "datasets:read", marketplace: "datasets:read" },
+  "GET /api/v1/datasets/{id}/provenance": { operator: true, platform: "datasets:read", marketplace: "datasets:read" },
+  "POST /api/v1/datasets/{id}/offers": { operator: true, platform: "datasets:write" },
+  "GET /api/v1/datasets/{id}/offers": { operator: true, platform: "datasets:write" },
+  "GET /datasets/{id}/versions/{version}/items": {
+    operator: true,
+    platform: "datasets:read",
+    marketplace: "datasets:read",
+  },
+  "GET /datasets/{id}/versions/{version}/consents": {
+    operator: true,
+    platform: "datasets:read",
+    marketplace: "datasets:read",
+  },
+
+  "POST /api/v1/usage-receipts": { marketplace: "receipts:write" },
+  "GET /api/v1/usage-receipts": {
+    operator: true,
+    platform: "receipts:read",
+    marketplace: "receipts:read",
+    creator: "own",
+  },
+  "GET /api/v1/usage-receipts/{id}": {
+    operator: true,
+    platform: "receipts:read",
+    marketplace: "receipts:read",
+    creator: "own",
+  },
+
+  "GET /api/v1/webhook-deliveries": { operator: true, marketplace: "webhooks:read" },
+} as const satisfies Record<string, Rule>;
+
+export type RouteName = keyof typeof AUTHORIZATION;
+
+/** Refuses `unauthenticated` and `forbidden`. */
+export function authorize(rule: Rule, principal: Principal): Result<Principal> {
+  if (rule.anyone === true) return accept(principal);
+  switch (principal.kind) {
+    case "anonymous":
+      return refuse("unauthenticated", "expected Authorization: Bearer with a token, got none");
+    case "operator":
+      return rule.operator === true ? accept(principal) : refuse("forbidden", "this is not for the operator");
+    case "creator":
+      return rule.creator === "own" ? accept(principal) : refuse("forbidden", "this is not for creators");
+    case "platform":
+      return authorizeClient(rule.platform, principal);
+    case "marketplace":
+      return authorizeClient(rule.marketplace, principal);
+  }
+}
+
+function authorizeClient(
+  scope: ClientScope | undefined,
+  principal: Extract<Principal, { scopes: readonly string[] }>,
+): Result<Principal> {
+  if (scope === undefined) return refuse("forbidden", `this is not for ${principal.kind} clients`);
+  return principal.scopes.includes(scope)
+    ? accept(principal)
+    : refuse("forbidden", `expected a token with the scope ${scope}, got ${principal.scopes.join(" ") || "none"}`);
+}

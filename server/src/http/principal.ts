@@ -1,0 +1,31 @@
+/** Who is calling, as far as the credentials show. */
+export type Principal =
+  | { readonly kind: "anonymous" }
+  | { readonly kind: "operator" }
+  | { readonly kind: "platform"; readonly clientId: string; readonly scopes: readonly string[] }
+  | {
+      readonly kind: "marketplace";
+      readonly clientId: string;
+      readonly marketplaceId: string;
+      readonly scopes: readonly string[];
+    }
+  | { readonly kind: "creator"; readonly creatorId: string };
+
+/** How a principal is written in events: who did it, without secrets. */
+export function actorOf(principal: Principal): string {
+  switch (principal.kind) {
+    case "creator":
+      return `creator:${principal.creatorId}`;
+    case "platform":
+      return `platform:${principal.clientId}`;
+    case "marketplace":
+      return `marketplace:${principal.marketplaceId}`;
+    default:
+      return principal.kind;
+  }
+}
+
+/** True for callers that act for the platform as a whole. */
+export function isPlatform(principal: Principal): boolean {
+  return principal.kind === "operator" || principal.kind === "platform";
+}

@@ -1,0 +1,72 @@
+import { z } from "@hono/zod-openapi";
+import { REFUSALS, accept, isRefusalCode, refuse } from "@licet/protocol";
+import { sql } from "kysely";
+import { type Context } from "../context.ts";
+import { documentPaths } from "../documents/document-paths.ts";
+import { type Api, defineRoute, unwrap } from "./api.ts";
+import { problemPage } from "./problem-page.ts";
+
+const healthSchema = z.object({ status: z.enum(["ok", "draining"]) });
+
+/** What operators and readers of errors need: liveness, readiness, and a page for each refusal. */
+export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolean): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/healthz",
+      tags: ["system"],
+      summary: "Is the process alive?",
+      responses: { 200: { description: "It is.", content: { "application/json": { schema: healthSchema } } } },
+    }),
+    (c) => c.json({ status: isDraining() ? ("draining" as const) : ("ok" as const) }, 200),
+  );
+
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/readyz",
+      tags: ["system"],
+      summary: "Can it answer: database reachable, documents signed?",
+      responses: { 200: { description: "It can.", content: { "application/json": { schema: healthSchema } } } },
+    }),
+    async (c) => {
+      if (isDraining()) unwrap(refuse("unavailable", "the server is stopping"));
+      await sql`select 1`.execute(ctx.db).catch((error: unknown) => {
+        c.get("log").error({ error: String(error) }, "the database does not answer");
+        unwrap(refuse("unavailable", "the database does not answer"));
+      });
+      const keys = await ctx.documents.read(documentPaths.keySet);
+      if (keys === undefined) unwrap(refuse("unavailable", "the key set is not published yet"));
+      return c.json({ status: "ok" as const }, 200);
+    },
+  );
+
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/problems/{code}",
+      tags: ["system"],
+      summary: "What a refusal means and how to mend it",
+      request: { params: z.object({ code: z.string().max(64) }) },
+      responses: {
+        200: {
+          description: "The refusal, as a page or as JSON",
+          content: {
+            "text/html": { schema: z.string() },
+            "application/json": {
+              schema: z.object({ code: z.string(), status: z.int(), title: z.string(), fix: z.string() }),
+            },
+          },
+        },
+      },
+    }),
+    (c) => {
+      const { code } = c.req.valid("param");
+      const known = unwrap(isRefusalCode(code) ? accept(code) : refuse("not_found", `there is no problem ${code}`));
+      const { status, title, fix } = REFUSALS[known];
+      if (c.req.header("accept")?.includes("application/json") === true)
+        return c.json({ code: known, status, title, fix }, 200);
+      return c.html(problemPage(known), 200);
+    },
+  );
+}
