@@ -1,0 +1,123 @@
+import { z } from "@hono/zod-openapi";
+import { accept, refuse } from "@licet/protocol";
+import { stream } from "hono/streaming";
+import type { StreamingApi } from "hono/utils/stream";
+import type { Context } from "../context.ts";
+import { narrowToOwn, requireOwn } from "../creators/own.ts";
+import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
+import { creatorIdSchema, cutPage, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
+import { contentInputSchema, contentSchema } from "./content-input.ts";
+import { MAX_BULK_BYTES, registerBulk } from "./register-bulk.ts";
+import { contentView, registerContent } from "./register-content.ts";
+import { findContent, readContent } from "./store.ts";
+
+const tags = ["content"];
+/** Typed as text, since the route types would take it for JSON. */
+const NDJSON: string = "application/x-ndjson";
+
+/** Works: registered one by one or in bulk, and read. */
+export function addContentRoutes(api: Api, ctx: Context): void {
+  addWritingRoutes(api, ctx);
+  addReadingRoutes(api, ctx);
+}
+
+function addWritingRoutes(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "post",
+      path: "/api/v1/content",
+      tags,
+      summary: "Register a work, or a new revision of it",
+      request: { body: jsonBody(contentInputSchema) },
+      responses: {
+        200: jsonAnswer("It was registered before: unchanged, or revised", contentSchema),
+        201: jsonAnswer("Registered", contentSchema),
+      },
+    }),
+    async (c) => {
+      const { status, item } = unwrap(await registerContent(ctx, c.req.valid("json")));
+      return c.json(item, status === "created" ? 201 : 200);
+    },
+  );
+
+  api.openapi(
+    defineRoute(
+      ctx,
+      {
+        method: "post",
+        path: "/api/v1/content/bulk",
+        tags,
+        summary: "Register many works: NDJSON in, a result for each line out",
+        request: { body: { required: true, content: { [NDJSON]: { schema: z.string() } } } },
+        responses: {
+          200: {
+            description: "A result for each line: created, unchanged, revised or refused",
+            content: { [NDJSON]: { schema: z.string() } },
+          },
+        },
+      },
+      { maxBodyBytes: MAX_BULK_BYTES, body: "raw" },
+    ),
+    async (c) => {
+      const contentType = c.req.header("content-type") ?? "none";
+      if (!/^application\/x-ndjson\s*(;|$)/i.test(contentType))
+        unwrap(refuse("media_type_wrong", `expected Content-Type: ${NDJSON}, got ${contentType}`));
+      const lines = unwrap(registerBulk(ctx, await c.req.text()));
+      c.header("content-type", NDJSON);
+      const log = c.get("log");
+      const write = async (out: StreamingApi) => {
+        for await (const line of lines) await out.write(`${JSON.stringify(line)}\n`);
+      };
+      return stream(c, write, async (error) =>
+        log.error(
+          { error: error.message, stack: error.stack },
+          "a bulk registration stopped; lines without a result are not registered",
+        ),
+      );
+    },
+  );
+}
+
+function addReadingRoutes(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/api/v1/content",
+      tags,
+      summary: "List works",
+      request: { query: z.object({ creator_id: creatorIdSchema.optional(), ...pageQuery }) },
+      responses: {
+        200: jsonAnswer("A page", z.object({ content_items: z.array(contentSchema), next: z.string().nullable() })),
+      },
+    }),
+    async (c) => {
+      const query = c.req.valid("query");
+      const creatorId = unwrap(narrowToOwn(c.get("principal"), query.creator_id));
+      const page = pageOf(query);
+      const { rows, next } = cutPage(
+        await readContent(ctx.db, { ...page, creatorId }),
+        page.limit,
+        (row) => row.content_id,
+      );
+      return c.json({ content_items: rows.map(contentView), next }, 200);
+    },
+  );
+
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/api/v1/content/{id}",
+      tags,
+      summary: "One work",
+      request: { params: z.object({ id: identifierSchema }) },
+      responses: { 200: jsonAnswer("The work", contentSchema) },
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const row = await findContent(ctx.db, id);
+      const found = unwrap(row === undefined ? refuse("not_found", `there is no content ${id}`) : accept(row));
+      unwrap(requireOwn(c.get("principal"), found.creator_id));
+      return c.json(contentView(found), 200);
+    },
+  );
+}

@@ -1,0 +1,2 @@
+/** What other slices may ask of creators. */
+export { consentKeyOf, findCreator, findCreatorKey, readCreatorKeys } from "./store.ts";

@@ -1,0 +1,12 @@
+import type { PlatformKey } from "@licet/protocol";
+import type { Db, Trx } from "../db/open-database.ts";
+import { platformKeyOf, readSigningKeys } from "./store.ts";
+
+export async function readPlatformKeys(db: Db | Trx): Promise<readonly PlatformKey[]> {
+  return (await readSigningKeys(db)).map(platformKeyOf);
+}
+
+/** The platform's key that a token or a document names, with its lifetime. */
+export async function findPlatformKey(db: Db | Trx, kid: string): Promise<PlatformKey | undefined> {
+  return (await readPlatformKeys(db)).find((key) => key.kid === kid);
+}

@@ -1,0 +1,85 @@
+import type { Selectable } from "kysely";
+import type { Db, Trx } from "../db/open-database.ts";
+import type { Tables } from "../db/tables.ts";
+import { anyOfNumbers } from "../db/any-of.ts";
+
+export type StatusChange = Pick<Selectable<Tables["status_index"]>, "idx" | "status" | "revision">;
+
+export async function newestList(trx: Trx): Promise<number | undefined> {
+  const row = await trx.selectFrom("status_list").select("list").orderBy("list", "desc").limit(1).executeTakeFirst();
+  return row?.list;
+}
+
+export async function insertList(trx: Trx, list: number): Promise<void> {
+  await trx
+    .insertInto("status_list")
+    .values({ list })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** Claims indices; answers those that nobody had before. */
+export async function claimIndices(trx: Trx, list: number, indices: readonly number[]): Promise<readonly number[]> {
+  const rows = await trx
+    .insertInto("status_index")
+    .values(indices.map((idx) => ({ list, idx })))
+    .onConflict((conflict) => conflict.doNothing())
+    .returning("idx")
+    .execute();
+  return rows.map((row) => row.idx);
+}
+
+/** How many of these indices are given out. */
+export async function countTaken(trx: Trx, list: number, indices: readonly number[]): Promise<number> {
+  const rows = await trx
+    .selectFrom("status_index")
+    .select("idx")
+    .where("list", "=", list)
+    .where("idx", "=", anyOfNumbers(indices))
+    .execute();
+  return rows.length;
+}
+
+/** Begins the next revision of a list, which is thereby locked until the commit. */
+export async function nextRevision(trx: Trx, list: number): Promise<number> {
+  const row = await trx
+    .updateTable("status_list")
+    .set((eb) => ({ revision: eb("revision", "+", 1) }))
+    .where("list", "=", list)
+    .returning("revision")
+    .executeTakeFirstOrThrow();
+  return row.revision;
+}
+
+export async function saveStatuses(
+  trx: Trx,
+  list: number,
+  {
+    indices,
+    status,
+    revision,
+  }: { readonly indices: readonly number[]; readonly status: number; readonly revision: number },
+): Promise<void> {
+  await trx
+    .updateTable("status_index")
+    .set({ status, revision })
+    .where("list", "=", list)
+    .where("idx", "=", anyOfNumbers(indices))
+    .execute();
+}
+
+/** What changed in a list after a revision, oldest first. */
+export async function readChanges(db: Db | Trx, list: number, afterRevision: number): Promise<readonly StatusChange[]> {
+  return db
+    .selectFrom("status_index")
+    .select(["idx", "status", "revision"])
+    .where("list", "=", list)
+    .where("revision", ">", afterRevision)
+    .orderBy("revision")
+    .execute();
+}
+
+export async function readListNumbers(db: Db | Trx): Promise<readonly number[]> {
+  const rows = await db.selectFrom("status_list").select("list").orderBy("list").execute();
+  return rows.map((row) => row.list);
+}
