@@ -1,0 +1,17 @@
+import { type Result, refuse, signJwsInput } from "@licet/protocol";
+import type { Context } from "../context.ts";
+import type { Principal } from "../http/principal.ts";
+import { acceptConsent } from "./accept-consent.ts";
+import { type ConsentRow, findDraft } from "./store.ts";
+
+/**
+ * Signs and accepts a draft with the platform's own key, on behalf of a creator whose doing is
+ * recorded as evidence. It is shown as what it is: signed by the platform, with `act`.
+ */
+export async function signForCreator(ctx: Context, jti: string, principal: Principal): Promise<Result<ConsentRow>> {
+  const draft = await findDraft(ctx.db, jti);
+  if (draft === undefined) return refuse("not_found", `there is no draft ${jti}`);
+  if (draft.signer !== "platform") return refuse("conflict", `the draft ${jti} is for the creator's own key`);
+  const token = await signJwsInput(draft.signing_input, ctx.signingKeys.signerFor("consent"));
+  return acceptConsent(ctx, token, principal);
+}
