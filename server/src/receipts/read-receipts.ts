@@ -1,0 +1,88 @@
+import { type JsonObject, type Result, accept, parseInstant, refuse } from "@licet/protocol";
+import type { Context } from "../context.ts";
+import {
+  findDataset,
+  readDatasetIdsOfCreator,
+  readVersionStandings,
+  type VersionStanding,
+} from "../datasets/lookup.ts";
+import { requireDataset } from "../datasets/read-dataset.ts";
+import { cutPage } from "../http/parameters.ts";
+import type { Principal } from "../http/principal.ts";
+import { type ReceiptRow, findReceiptsById, readReceipts, receiptOf } from "./store.ts";
+
+export interface ReceiptPage {
+  readonly receipts: readonly JsonObject[];
+  readonly next: string | null;
+}
+
+export interface ReceiptQuery {
+  readonly datasetId: string | undefined;
+  readonly after: number | undefined;
+  readonly limit: number;
+}
+
+/** Receipts the caller may see: the platform all, a marketplace its own, a creator those for datasets with works of theirs. */
+export async function listReceipts(
+  ctx: Context,
+  principal: Principal,
+  { datasetId, after, limit }: ReceiptQuery,
+): Promise<Result<ReceiptPage>> {
+  const visible = await visibleDatasets(ctx, principal, datasetId);
+  if (!visible.ok) return visible;
+  const marketplaceId = principal.kind === "marketplace" ? principal.marketplaceId : undefined;
+  const found = await readReceipts(ctx.db, { marketplaceId, datasetIds: visible.value, after, limit });
+  const { rows, next } = cutPage(found, limit, (row) => String(row.sequence));
+  return accept({ receipts: await withValidity(ctx, rows), next });
+}
+
+/** The datasets to look in; undefined means all. Refuses `not_found` and `not_yours`. */
+async function visibleDatasets(
+  ctx: Context,
+  principal: Principal,
+  datasetId: string | undefined,
+): Promise<Result<readonly string[] | undefined>> {
+  if (principal.kind === "creator") {
+    const own = await readDatasetIdsOfCreator(ctx.db, principal.creatorId);
+    if (datasetId === undefined) return accept(own);
+    if (own.includes(datasetId)) return accept([datasetId]);
+    const isPublished = ((await findDataset(ctx.db, datasetId))?.current_version ?? 0) > 0;
+    return isPublished
+      ? refuse("not_yours", `the dataset ${datasetId} holds no work of yours`)
+      : refuse("not_found", `there is no dataset ${datasetId}`);
+  }
+  if (datasetId === undefined) return accept(undefined);
+  const dataset = await requireDataset(ctx, principal, datasetId);
+  return dataset.ok ? accept([datasetId]) : dataset;
+}
+
+/** One receipt, to those who may see it. Refuses `not_found` and `not_yours`. */
+export async function readReceipt(ctx: Context, principal: Principal, receiptId: string): Promise<Result<JsonObject>> {
+  const rows = await findReceiptsById(ctx.db, receiptId);
+  if (rows.length === 0) return refuse("not_found", `there is no receipt ${receiptId}`);
+  const own = principal.kind === "creator" ? await readDatasetIdsOfCreator(ctx.db, principal.creatorId) : [];
+  const visible = rows.filter((row) => {
+    if (principal.kind === "marketplace") return row.marketplace_id === principal.marketplaceId;
+    return principal.kind === "creator" ? own.includes(row.dataset_id) : true;
+  });
+  const [receipt] = await withValidity(ctx, visible);
+  return receipt === undefined ? refuse("not_yours", `the receipt ${receiptId} is somebody else's`) : accept(receipt);
+}
+
+/**
+ * A receipt proves what was used. It may be relied on for more training while its version stands
+ * as it stood then: nothing was taken back since, and not everything is gone.
+ */
+async function withValidity(ctx: Context, rows: readonly ReceiptRow[]): Promise<readonly JsonObject[]> {
+  const standings = await readVersionStandings(ctx.db, rows);
+  return rows.map((row) => {
+    const receipt = receiptOf(row);
+    return { ...receipt, valid_for_future_training: isStillValid(receipt, standings(row)) };
+  });
+}
+
+function isStillValid({ licensed_at }: JsonObject, standing: VersionStanding | undefined): boolean {
+  if (standing === undefined || (standing.state !== "active" && standing.state !== "partially_revoked")) return false;
+  const licensedAt = typeof licensed_at === "string" ? (parseInstant(licensed_at) ?? 0) : 0;
+  return standing.lastLostAt === undefined || standing.lastLostAt < licensedAt;
+}

@@ -1,0 +1,63 @@
+import { REVOCATIONS_PER_PAGE, REVOCATION_RETENTION_SECONDS, accept, formatInstant } from "@licet/protocol";
+import { sql } from "kysely";
+import type { ConsentRow } from "../consents/lookup.ts";
+import type { Context } from "../context.ts";
+import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import type { DocumentContent } from "../documents/render-document.ts";
+import type { Trx } from "../db/open-database.ts";
+import { type Fact, writeFact } from "../events/write-fact.ts";
+import { readListNumbers } from "../status-lists/lookup.ts";
+import { appendRevocations, lastSequence, readRevocationPage } from "./store.ts";
+
+/** Whoever appends to the view holds this lock until the commit, so that its sequence has no gaps and no disorder. */
+const VIEW_LOCK = 7_265_380;
+
+/** Publishes the view, empty as it may be, so that a reader never finds nothing. */
+export async function publishRevocationView(ctx: Context): Promise<void> {
+  if ((await ctx.documents.read(documentPaths.revocations)) !== undefined) return;
+  await writeFact(ctx, async (fact) => {
+    publishPage(fact, 0, true);
+    return accept(undefined);
+  });
+}
+
+/** Adds ended consents to the revocation view in this fact. A page that fills up moves to a path of its own. */
+export async function addToView(fact: Fact, ended: readonly ConsentRow[]): Promise<void> {
+  if (ended.length === 0) return;
+  await sql`select pg_advisory_xact_lock(${VIEW_LOCK}::bigint)`.execute(fact.trx);
+  const firstPage = pageOf(Math.max(await lastSequence(fact.trx), 1));
+  await appendRevocations(
+    fact.trx,
+    ended.map((row) => ({
+      jti: row.jti,
+      revokedAt: fact.now,
+      listedUntil: row.expires_at + REVOCATION_RETENTION_SECONDS,
+    })),
+  );
+  const newestPage = pageOf(await lastSequence(fact.trx));
+  for (let page = firstPage; page < newestPage; page += 1) publishPage(fact, page, false);
+  publishPage(fact, newestPage, true);
+}
+
+function pageOf(sequence: number): number {
+  return Math.floor((sequence - 1) / REVOCATIONS_PER_PAGE);
+}
+
+function publishPage(fact: Fact, page: number, isNewest: boolean): void {
+  const path = isNewest ? documentPaths.revocations : documentPaths.olderRevocations(page);
+  fact.publish(path, (trx) => renderPage(trx, fact, page));
+}
+
+async function renderPage(trx: Trx, fact: Fact, page: number): Promise<DocumentContent> {
+  const revocations = (await readRevocationPage(trx, page, fact.now)).map(({ jti, revoked_at }) => ({
+    jti,
+    revoked_at: formatInstant(revoked_at),
+  }));
+  const status_lists = (await readListNumbers(trx)).map((list) => fact.ctx.origin + documentPaths.statusList(list));
+  const next = page > 0 ? { next: fact.ctx.origin + documentPaths.olderRevocations(page - 1) } : {};
+  return {
+    kind: "consent-revocations",
+    content: { revocations, status_lists, ...next },
+    tags: [documentTags.all, documentTags.revocations],
+  };
+}
