@@ -1,0 +1,22 @@
+export * from "./api-answers.ts";
+export * from "./api-requests.ts";
+export { type CheckDatasetOptions, type ManifestPlace, checkDataset, readManifestUrl } from "./check-dataset.ts";
+export * from "./client.ts";
+export {
+  type CheckOutcome,
+  DATASET_CHECKS,
+  type DatasetCheck,
+  type DatasetCheckId,
+  type DatasetReport,
+  type DatasetSummary,
+  type SeenSequences,
+  type VerifiedItem,
+} from "./dataset-report.ts";
+export { type DatasetSource, type HttpSourceOptions, httpSource } from "./dataset-source.ts";
+export * from "./limits.ts";
+export { type Answer, type LicetProblem, parseAnswer, parseProblem } from "./problem.ts";
+export * from "./send.ts";
+export * from "./sign-receipt.ts";
+export { type ConsentEvidence, type ConsentTrust, type VerifiedConsent, verifyConsent } from "./verify-consent.ts";
+export * from "./verify-dataset.ts";
+export * from "./verify-webhook.ts";
