@@ -1,0 +1,102 @@
+import { serve } from "@hono/node-server";
+import { formatInstant, publicJwkOf, type PublicJwk, signerOf } from "@licet/protocol";
+import type { Fetch } from "@licet/sdk";
+import { createApp } from "./app.ts";
+import type { MarketplaceConfig } from "./config.ts";
+import { loadConnection } from "./connection-store.ts";
+import { type MarketplaceContext, connect, reconnect } from "./context.ts";
+import { postReceipts } from "./post-receipts.ts";
+import { loadReceiptKey } from "./receipt-key.ts";
+import { stopInterruptedRuns } from "./run-store.ts";
+import { runningTrainings } from "./running-trainings.ts";
+import { openStore } from "./store.ts";
+
+/** Receipts that the platform could not take are sent again this often. */
+const RECEIPT_RETRY_SECONDS = 30;
+
+/** A marketplace that listens. */
+export interface RunningMarketplace {
+  readonly origin: string;
+  /** The public key to register at the platform for usage receipts. */
+  readonly receiptJwk: PublicJwk;
+  readonly close: () => Promise<void>;
+}
+
+/** What a host brings along; the defaults are the world's own. */
+export interface Surroundings {
+  readonly fetch?: Fetch;
+  /** Seconds since the epoch. */
+  readonly now?: () => number;
+}
+
+/** Opens the data folder and listens. Trainings that a process before was in the middle of count as stopped. */
+export async function startMarketplace(
+  config: MarketplaceConfig,
+  surroundings: Surroundings = {},
+): Promise<RunningMarketplace> {
+  const { fetch = globalThis.fetch, now = () => Math.floor(Date.now() / 1000) } = surroundings;
+  const store = openStore(config.dataDir);
+  const receiptKey = await loadReceiptKey(config.dataDir);
+  const context: MarketplaceContext = {
+    config,
+    store,
+    fetch,
+    now,
+    receiptSigner: await signerOf(receiptKey),
+    receiptJwk: publicJwkOf(receiptKey),
+    trainings: runningTrainings(),
+    connected: undefined,
+  };
+  stopInterruptedRuns(store, formatInstant(now()));
+  const stored = loadConnection(store);
+  if (config.connection !== undefined) reconnect(context, config.connection);
+  else if (stored !== undefined) context.connected = connect(context, stored);
+  const stopPosting = postRepeatedly(context);
+  const listener = await listen(context);
+  return {
+    origin: listener.origin,
+    receiptJwk: context.receiptJwk,
+    close: async () => {
+      context.trainings.stopAll();
+      await Promise.all([stopPosting(), listener.close()]);
+      store.close();
+    },
+  };
+}
+
+/** Answers how to stop; stopping waits for the receipts that are on their way. */
+function postRepeatedly(context: MarketplaceContext): () => Promise<void> {
+  let posting = Promise.resolve();
+  const post = (): void => {
+    posting = posting
+      .then(() => postReceipts(context))
+      .catch(
+        (error: unknown) => void process.stderr.write(`${JSON.stringify({ level: "error", error: String(error) })}\n`),
+      );
+  };
+  post();
+  const timer = setInterval(post, RECEIPT_RETRY_SECONDS * 1000);
+  return () => {
+    clearInterval(timer);
+    return posting;
+  };
+}
+
+async function listen(
+  context: MarketplaceContext,
+): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
+  const { host, port } = context.config;
+  const app = createApp(context);
+  const server = serve({ fetch: app.fetch, hostname: host, port });
+  await new Promise<void>((resolve, reject) => {
+    server.once("listening", resolve);
+    server.once("error", reject);
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("expected a TCP address");
+  return {
+    origin: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`,
+    close: () =>
+      new Promise((resolve, reject) => void server.close((error) => (error === undefined ? resolve() : reject(error)))),
+  };
+}
