@@ -1,0 +1,50 @@
+import { isOrigin } from "@licet/protocol";
+import { type LicetClient, createClient } from "@licet/sdk";
+import { CommandError } from "./command-error.ts";
+import type { Settings } from "./settings.ts";
+
+const LOOPBACK = /^(localhost|\[::1\]|127(\.\d{1,3}){3})$/;
+
+/** Refuses to carry a secret over an open wire: https, or this machine. */
+function requireSafeOrigin(origin: string, name: string): string {
+  if (!isOrigin(origin))
+    throw new CommandError(`${name}: expected scheme, host and port such as https://licet.example.org, got ${origin}`);
+  const { protocol, hostname } = new URL(origin);
+  if (protocol !== "https:" && !LOOPBACK.test(hostname))
+    throw new CommandError(
+      `${name}: expected https, since credentials would travel in the open to ${hostname}, got ${origin}`,
+    );
+  return origin;
+}
+
+/** What may be given on the command line instead of in the environment. */
+export interface GivenCredentials {
+  readonly origin?: string | undefined;
+  readonly token?: string | undefined;
+}
+
+/** A client of the server whose operator, or platform, runs this command. */
+export function createOwnClient(settings: Settings, given: GivenCredentials, scope: string): LicetClient {
+  const named = given.origin ?? settings.origin;
+  if (named === undefined)
+    throw new CommandError("expected --origin or LICET_ORIGIN to say where the Licet server is, got neither");
+  const origin = requireSafeOrigin(named.replace(/\/$/, ""), "--origin");
+  const token = given.token ?? settings.token;
+  if (token !== undefined) return createClient({ origin, token });
+  const { clientId, clientSecret } = settings;
+  if (clientId !== undefined && clientSecret !== undefined)
+    return createClient({ origin, clientId, clientSecret, scope });
+  throw new CommandError("expected LICET_TOKEN (or --token), or LICET_CLIENT_ID with LICET_CLIENT_SECRET, got neither");
+}
+
+/** A marketplace's client from LICET_CLIENT_ID and LICET_CLIENT_SECRET; undefined when neither is set. */
+export function createMarketplaceClient(
+  { clientId, clientSecret }: Settings,
+  origin: string,
+  scope: string,
+): LicetClient | undefined {
+  if (clientId === undefined && clientSecret === undefined) return undefined;
+  if (clientId === undefined || clientSecret === undefined)
+    throw new CommandError("expected LICET_CLIENT_ID and LICET_CLIENT_SECRET together, got only one of them");
+  return createClient({ origin: requireSafeOrigin(origin, "manifest URL"), clientId, clientSecret, scope });
+}

@@ -1,0 +1,106 @@
+import { Command, CommanderError } from "commander";
+import { readFileSync } from "node:fs";
+import { CommandError, reasonOf } from "./command-error.ts";
+import { playDemo } from "./demo/play-demo.ts";
+import { importFolder } from "./import-folder.ts";
+import { serve } from "./serve.ts";
+import { readSettings } from "./settings.ts";
+import { createTerminal } from "./terminal.ts";
+import { verifyManifest } from "./verify-manifest.ts";
+
+const settings = readSettings();
+const terminal = createTerminal({ out: process.stdout, err: process.stderr, wantsColour: settings.wantsColour });
+const surroundings = { settings, terminal };
+
+const program = new Command("licet")
+  .description("Offer creators' works as AI training data, with consent that anyone can check.")
+  .version(readVersion(), "--version", "print the version")
+  .helpOption("--help", "say what a command does and takes")
+  .helpCommand(false)
+  .configureOutput({ outputError: (text, write) => write(`licet: ${reasonOf(text.trim().replace(/^error: /, ""))}\n`) })
+  .exitOverride();
+
+program
+  .command("serve")
+  .description("run the server in the foreground")
+  .option("--port <port>", "the port to listen on (LICET_PORT, 4242)")
+  .option("--host <address>", "the address to listen on (LICET_HOST, 127.0.0.1)")
+  .option("--data-dir <folder>", "the folder for the embedded database and the master key (LICET_DATA_DIR, ./data)")
+  .option("--origin <origin>", "how the world reaches the server, such as https://licet.example.org (LICET_ORIGIN)")
+  .addHelpText(
+    "after",
+    "\nEverything else is set in the environment: DATABASE_URL, LICET_MASTER_KEY, LICET_ALLOW_HOSTS,\nLICET_LOG_LEVEL and more; a setting it does not know is refused by name, with the list.",
+  )
+  .action(async (flags) => {
+    process.exitCode = await serve(flags, surroundings);
+  });
+
+program
+  .command("import")
+  .description("register every work in a folder, and everything below it")
+  .argument("<folder>", "the folder with the works")
+  .requiredOption("--creator <id>", "whose works they are: the platform's pseudonym for the creator, such as user:1001")
+  .requiredOption("--base-url <url>", "where the folder is on the web; a work's URL is this and its path in the folder")
+  .option("--origin <origin>", "the Licet server (LICET_ORIGIN)")
+  .option("--token <token>", "the operator's token (LICET_TOKEN, which no process list shows)")
+  .option("--license <license>", "the license of the works (the server's default: paid_training:1.0)")
+  .option("--register", "register the creator first, if the server does not know them")
+  .option("--dry-run", "read everything, register nothing")
+  .option("--json", "print the result as JSON")
+  .addHelpText(
+    "after",
+    "\nWithout a token, LICET_CLIENT_ID and LICET_CLIENT_SECRET of a client with content:read and\ncontent:write will do. Importing a folder again changes nothing but what changed in it.\nExit code: 0 done, 1 the server refused a work, 2 it could not be tried.",
+  )
+  .action(async (folder, flags) => {
+    process.exitCode = await importFolder(folder, flags, surroundings);
+  });
+
+program
+  .command("verify")
+  .description("check a dataset from its manifest URL, trusting the platform for nothing but its keys")
+  .argument("<manifest-url>", "such as https://licet.example.org/datasets/ds_1/manifest.json")
+  .option("--allow-partial", "end with 0 although some works are withdrawn")
+  .option("--json", "print the report as JSON")
+  .addHelpText(
+    "after",
+    "\nThe public documents are checked without credentials. With LICET_CLIENT_ID and\nLICET_CLIENT_SECRET of a marketplace that the dataset was offered to, every consent and every\nwork is checked as well.\nExit code: 0 nothing failed, 1 a check failed or works are withdrawn, 2 it could not be tried.",
+  )
+  .action(async (manifestUrl, flags) => {
+    process.exitCode = await verifyManifest(manifestUrl, flags, surroundings);
+  });
+
+program
+  .command("demo")
+  .description("play the whole story here: platform, creators, marketplace, and a consent taken back")
+  .option("--once", "end when the story is told: 0 when all of it held, otherwise 1")
+  .option("--json", "play up to the accepted receipt, print one line with everything needed to go on, stay up")
+  .option("--keep <folder>", "keep the data in this folder, which must be empty or new")
+  .action(async (flags) => {
+    process.exitCode = await playDemo(flags, surroundings);
+  });
+
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return String(version);
+}
+
+async function main(): Promise<void> {
+  // Whoever reads us may stop reading, as `head` does.
+  process.stdout.on("error", () => process.exit());
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has said it already; asking for help or the version is no mistake.
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+    } else if (error instanceof CommandError) {
+      terminal.note(`licet: ${reasonOf(error)}`);
+      process.exitCode = error.exitCode;
+    } else {
+      terminal.note(`licet: ${error instanceof Error ? error.stack : String(error)}`);
+      process.exitCode = 1;
+    }
+  }
+}
+
+await main();
