@@ -1,0 +1,63 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+process.env["WRANGLER_SEND_METRICS"] = "false";
+
+const source = "@licet/source";
+const inNode = { resolve: { conditions: [source] }, ssr: { resolve: { conditions: [source] } } };
+const inWorkerd = {
+  resolve: { conditions: [source] },
+  ssr: { resolve: { conditions: [source, "workerd", "worker", "module", "browser"] } },
+};
+const notHere = ["test/tidy.test.ts", "test/workerd/**", "**/node_modules/**"];
+
+const postgresUrl = process.env["LICET_TEST_DATABASE_URL"];
+if (process.env["CI"] === "true" && postgresUrl === undefined) {
+  throw new Error("LICET_TEST_DATABASE_URL: expected a PostgreSQL server, since in CI the suite runs on both engines");
+}
+
+/** The server and the whole-system scenarios, on one engine. */
+const onEngine = (engine: "pglite" | "postgres") => ({
+  ...inNode,
+  test: {
+    name: engine,
+    include: ["server/src/**/*.test.ts", "test/**/*.test.ts"],
+    exclude: notHere,
+    env: { LICET_TEST_ENGINE: engine },
+    globalSetup: "./test/global-setup.ts",
+    isolate: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      {
+        ...inNode,
+        test: {
+          name: "node",
+          include: ["{protocol,sdk,marketplace,cli,examples/platform}/src/**/*.test.ts"],
+          exclude: notHere,
+          testTimeout: 30_000,
+        },
+      },
+      onEngine("pglite"),
+      ...(postgresUrl === undefined ? [] : [onEngine("postgres")]),
+      {
+        ...inWorkerd,
+        plugins: [cloudflareTest({ wrangler: { configPath: "./test/workerd/wrangler.jsonc" } })],
+        test: {
+          name: "workerd",
+          include: ["protocol/src/**/*.test.ts"],
+          exclude: ["**/*.node.test.ts", ...notHere],
+          fsModuleCache: false,
+          isolate: false,
+        },
+      },
+      { ...inNode, test: { name: "tidy", include: ["test/tidy.test.ts"] } },
+    ],
+  },
+});
