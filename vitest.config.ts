@@ -9,7 +9,7 @@ const inWorkerd = {
   resolve: { conditions: [source] },
   ssr: { resolve: { conditions: [source, "workerd", "worker", "module", "browser"] } },
 };
-const notHere = ["test/tidy.test.ts", "test/workerd/**", "**/node_modules/**"];
+const notHere = ["test/tidy.test.ts", "test/workerd/**", "test/packaging/**", "**/node_modules/**"];
 
 const postgresUrl = process.env["LICET_TEST_DATABASE_URL"];
 if (process.env["CI"] === "true" && postgresUrl === undefined) {
@@ -57,6 +57,7 @@ export default defineConfig({
           isolate: false,
         },
       },
+      { ...inNode, test: { name: "packaging", include: ["test/packaging/*.test.ts"] } },
       { ...inNode, test: { name: "tidy", include: ["test/tidy.test.ts"] } },
     ],
   },

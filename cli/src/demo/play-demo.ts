@@ -7,7 +7,7 @@ import { actRevocation, actVerification } from "./act-revocation.ts";
 import { actTraining } from "./act-training.ts";
 import { handOver, worthOpening } from "./hand-over.ts";
 import { type Narrator, claim, createNarrator, duration } from "./narrate.ts";
-import { type Cast, gatherCast, startProcesses, strikeStage } from "./start-processes.ts";
+import { type Cast, gatherCast, requireRepository, startProcesses, strikeStage } from "./start-processes.ts";
 
 export interface DemoFlags {
   readonly once?: true;
@@ -24,6 +24,7 @@ interface Surroundings {
 export async function playDemo(flags: DemoFlags, surroundings: Surroundings): Promise<number> {
   if (flags.once === true && flags.json === true)
     throw new CommandError("expected --once or --json, got both: --once ends where --json stays up");
+  requireRepository();
   const interruption = listenForInterruption(surroundings.settings);
   const cast = await gatherCast(flags.keep, surroundings.settings.workingFolder);
   try {

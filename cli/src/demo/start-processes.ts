@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from "@licet/protocol";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -35,6 +36,14 @@ const MARKETPLACE_ENTRY = new URL("marketplace/src/main.ts", REPOSITORY).href;
 const PLATFORM_ENTRY = new URL("examples/platform/src/main.ts", REPOSITORY).href;
 const TOKEN_BYTES = 24;
 const SESSION_HOURS = "12";
+
+/** The story needs the sample catalogue, the platform and the marketplace, which no package carries. */
+export function requireRepository(): void {
+  if (!existsSync(CATALOGUE))
+    throw new CommandError(
+      "the demo plays with the sample catalogue in Licet's repository, which the package does not carry: clone it, then npm ci && npm run demo",
+    );
+}
 
 /** A folder for the demo's data: a temporary one, or the one to keep. */
 export async function gatherCast(keep: string | undefined, workingFolder: string): Promise<Cast> {
