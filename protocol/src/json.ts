@@ -19,6 +19,8 @@ export const MAX_JSON_DEPTH = 32;
 export function parseJson(input: string | Uint8Array): Result<JsonValue> {
   const text = typeof input === "string" ? input : decodeUtf8(input);
   if (text === undefined) return refuse("json_malformed", "expected UTF-8, got bytes that are not");
+  const plain = parsePlain(text);
+  if (plain !== undefined) return accept(plain);
   try {
     const parser: Parser = { text, offset: 0 };
     const value = parseValue(parser, 0);
@@ -57,6 +59,28 @@ export function canonicalBytes(value: JsonValue): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(canonicalize(value));
 }
 
+/**
+ * The short way for what machines write: a text without escapes that the host's parser and renderer
+ * hand back unchanged repeats no member and has no white space, no -0 and no lone surrogate. What is
+ * left to check is numbers and depth. Anything else, wrong or merely unusual, goes the long way.
+ */
+function parsePlain(text: string): JsonValue | undefined {
+  if (text.includes("\\")) return undefined;
+  try {
+    const value: JsonValue = JSON.parse(text);
+    return JSON.stringify(value) === text && isCarried(value, 0) ? value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function isCarried(value: JsonValue, depth: number): boolean {
+  if (typeof value === "number") return Number.isSafeInteger(value);
+  if (typeof value !== "object" || value === null) return true;
+  return depth < MAX_JSON_DEPTH && Object.values(value).every((member) => isCarried(member, depth + 1));
+}
+
 interface Parser {
   readonly text: string;
   offset: number;
@@ -64,9 +88,11 @@ interface Parser {
 
 class JsonSyntaxError extends Error {}
 
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch {
     return undefined;
   }

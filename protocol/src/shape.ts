@@ -47,12 +47,13 @@ export function objectOf<R extends Members, O extends Members = Record<never, ne
   required: R,
   optional?: O,
 ): Shape<ObjectOf<R, O>> {
+  const always = Object.entries(required);
+  const sometimes = Object.entries(optional ?? {});
   return (value, at) => {
     if (!isJsonObject(value)) return mismatch(at, "an object", value);
     const members: Record<string, unknown> = {};
-    for (const [name, shape] of Object.entries(required))
-      members[name] = shape(requiredMember(value, name, at), `${at}.${name}`);
-    for (const [name, shape] of Object.entries(optional ?? {})) {
+    for (const [name, shape] of always) members[name] = shape(requiredMember(value, name, at), `${at}.${name}`);
+    for (const [name, shape] of sometimes) {
       const member = memberOf(value, name);
       if (member !== undefined) members[name] = shape(member, `${at}.${name}`);
     }
