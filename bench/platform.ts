@@ -1,0 +1,78 @@
+import { randomInt } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import type { Reachable } from "../test/fixtures/actors.ts";
+import { type Caller, createCaller } from "../test/fixtures/caller.ts";
+import { type Child, fileOf, startChild } from "../test/fixtures/child-process.ts";
+import type { BenchSettings } from "./row.ts";
+
+/** A server in a process of its own, as it is run, on a fresh database. */
+export interface MeasuredPlatform extends Reachable {
+  readonly anonymous: Caller;
+  readonly engine: "PGlite" | "PostgreSQL";
+  readonly databaseUrl: string | undefined;
+  readonly processId: number;
+  readonly stop: () => Promise<void>;
+}
+
+/** The highest limit there is, since the bench is one client that does what thousands do. */
+const UNLIMITED = {};
+
+export async function startMeasuredPlatform(
+  { postgresUrl }: Pick<BenchSettings, "postgresUrl">,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<MeasuredPlatform> {
+  const folder = await mkdtemp(join(tmpdir(), "licet-bench-"));
+  const database = postgresUrl === undefined ? undefined : await createDatabase(postgresUrl);
+  const port = 20_000 + randomInt(12_000);
+  const server: Child<{ readonly origin: string; readonly operator_token: string }> = await startChild(
+    fileOf("server/src/main.ts"),
+    {
+      LICET_PORT: String(port),
+      LICET_DATA_DIR: folder,
+      LICET_LOG_LEVEL: "error",
+      LICET_EXIT_WITH_PARENT: "1",
+      ...UNLIMITED,
+      ...(database === undefined ? {} : { DATABASE_URL: database.url }),
+      ...environment,
+    },
+  );
+  const { origin, operator_token } = server.ready;
+  return {
+    origin,
+    operator: createCaller(origin, operator_token),
+    anonymous: createCaller(origin),
+    clock: { nowMs: () => Date.now(), advance: () => undefined },
+    as: (token) => createCaller(origin, token),
+    engine: database === undefined ? "PGlite" : "PostgreSQL",
+    databaseUrl: database?.url,
+    processId: server.process.pid ?? 0,
+    stop: async () => {
+      await server.stop();
+      await database?.drop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function createDatabase(
+  postgresUrl: string,
+): Promise<{ readonly url: string; readonly drop: () => Promise<void> }> {
+  const name = `licet_bench_${randomInt(2 ** 40)}`;
+  await runOn(postgresUrl, `create database ${name}`);
+  const url = new URL(postgresUrl);
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => runOn(postgresUrl, `drop database if exists ${name} with (force)`) };
+}
+
+async function runOn(connectionString: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
