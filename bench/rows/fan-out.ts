@@ -72,11 +72,11 @@ async function measureOn(settings: BenchSettings): Promise<Row> {
 }
 
 async function startReceiver(): Promise<Receiver> {
-  let received = 0;
+  const counter = { received: 0 };
   const server = createServer((request: IncomingMessage, response) => {
     request.resume();
     request.on("end", () => {
-      received += 1;
+      counter.received += 1;
       response.writeHead(200, { "content-type": "application/json" }).end("{}");
     });
   });
@@ -88,11 +88,11 @@ async function startReceiver(): Promise<Receiver> {
     host,
     server,
     waitFor: async (count) => {
-      for (const until = Date.now() + PATIENCE_MS; received < count;) {
-        if (Date.now() > until) throw new Error(`expected ${count} requests, got ${received}`);
+      for (const until = Date.now() + PATIENCE_MS; counter.received < count;) {
+        if (Date.now() > until) throw new Error(`expected ${count} requests, got ${counter.received}`);
         await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       }
-      received = 0;
+      counter.received = 0;
     },
   };
 }

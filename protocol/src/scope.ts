@@ -1,5 +1,6 @@
 import { MODALITIES, type Modality } from "./media-type.ts";
 import { type Result, accept, refuse } from "./refusal.ts";
+import { excerpt } from "./shape.ts";
 
 /** What a model developer may do with a work. */
 export type Use = "training" | "fine_tuning" | "inference" | "evaluation" | "search";
@@ -144,10 +145,7 @@ function readGrant(scope: readonly string[]): Grant {
 export function checkScope(scope: readonly string[]): Result<readonly string[]> {
   const unknown = scope.filter((entry) => !SCOPE_TABLE.has(entry));
   if (unknown.length > 0)
-    return refuse(
-      "scope_unknown",
-      `expected entries of the scope table, got ${unknown.map((entry) => JSON.stringify(entry)).join(", ")}`,
-    );
+    return refuse("scope_unknown", `expected entries of the scope table, got ${excerpt([...unknown])}`);
   if (new Set(scope).size !== scope.length) return refuse("scope_unknown", "expected each entry once");
   if (readGrant(scope).uses.length === 0)
     return refuse("scope_unknown", `expected at least one use: ${USES.join(", ")}`);

@@ -147,7 +147,8 @@ function mismatch(at: string, expected: string, got: JsonValue): never {
 
 const MAX_EXCERPT_LENGTH = 60;
 
-function excerpt(value: JsonValue): string {
+/** The beginning of a value, for a sentence about it: whoever sent it chose its length. */
+export function excerpt(value: JsonValue): string {
   const text = JSON.stringify(value);
   return text.length <= MAX_EXCERPT_LENGTH ? text : `${text.slice(0, MAX_EXCERPT_LENGTH)}…`;
 }

@@ -24,13 +24,8 @@ let tarballs: readonly string[];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "licet-packages-"));
   await run(process.execPath, [join(ROOT, "build.ts")], { cwd: ROOT });
-  const packed = await run(
-    "npm",
-    ["pack", "--json", "--pack-destination", folder, ...PUBLISHED.flatMap((name) => ["-w", name])],
-    { cwd: ROOT },
-  );
+  await run("npm", ["pack", "--pack-destination", folder, ...PUBLISHED.flatMap((name) => ["-w", name])], { cwd: ROOT });
   tarballs = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
-  expect(JSON.parse(packed.stdout)).toBeDefined();
   await writeFile(join(folder, "package.json"), JSON.stringify({ name: "stranger", private: true, type: "module" }));
   const options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
   await run("npm", ["install", ...options, ...tarballs.map((name) => `./${name}`)], { cwd: folder });
