@@ -158,7 +158,8 @@ export function parseDeliveries(answer: ApiAnswer): Answer<Page<Delivery>> {
   return parsePage(answer, "deliveries", (body) => readShape(DELIVERY, body, "delivery", "document_invalid"));
 }
 
-function parsePage<T>(answer: ApiAnswer, name: string, read: (entry: JsonObject) => Result<T>): Answer<Page<T>> {
+/** Reads a page of a list whose entries are the member `name`. @example parsePage(answer, "datasets", readDataset) */
+export function parsePage<T>(answer: ApiAnswer, name: string, read: (entry: JsonObject) => Result<T>): Answer<Page<T>> {
   return parseAnswer(answer, (body) => {
     const page = readShape(
       objectOf({ [name]: listOf(anyObject, { max: MAX_ENTRIES }) }, { next: anything }),

@@ -1,12 +1,4 @@
-import {
-  type ConsentLine,
-  type ItemLine,
-  type JsonObject,
-  type PublicJwk,
-  type UsageReceipt,
-  isOrigin,
-} from "@licet/protocol";
-import { type AccessTokens, credentialTokens, fixedToken } from "./access-tokens.ts";
+import { type ConsentLine, type ItemLine, type JsonObject, type PublicJwk, type UsageReceipt } from "@licet/protocol";
 import {
   type Delivery,
   type KeptReceipt,
@@ -40,12 +32,10 @@ import {
   receiptKeyRequest,
   receiptRequest,
   receiptsRequest,
-  withBearer,
 } from "./api-requests.ts";
 import { MAX_PAGE_BYTES } from "./limits.ts";
-import { type Answer, localProblem } from "./problem.ts";
-import { type ApiAnswer, type ApiRequest, type Fetch, type SendOptions, send } from "./send.ts";
-import { epochSeconds } from "./clock.ts";
+import { type ClientOptions, authorizeCalls } from "./authorized-calls.ts";
+import type { Answer } from "./problem.ts";
 
 /**
  * Every scope a marketplace's routes demand.
@@ -53,30 +43,6 @@ import { epochSeconds } from "./clock.ts";
  * @example createClient({ origin, clientId, clientSecret, scope: MARKETPLACE_SCOPE })
  */
 export const MARKETPLACE_SCOPE = "datasets:read receipts:read receipts:write webhooks:read";
-
-interface ClientBase {
-  /** The platform's origin, such as `https://platform.example`. */
-  readonly origin: string;
-  readonly fetch?: Fetch;
-  /** Seconds since the epoch. */
-  readonly now?: () => number;
-  readonly timeoutSeconds?: number;
-}
-
-/**
- * A client comes with OAuth client credentials, or with a session token that somebody else manages.
- * `scope` is {@link MARKETPLACE_SCOPE} unless told; `tokenEndpoint` is `<origin>/oauth/token`.
- *
- * @example { origin: "https://platform.example", clientId: "…", clientSecret: "…", scope: "datasets:read" }
- */
-export type ClientOptions =
-  | (ClientBase & {
-      readonly clientId: string;
-      readonly clientSecret: string;
-      readonly scope?: string;
-      readonly tokenEndpoint?: string;
-    })
-  | (ClientBase & { readonly token: string });
 
 /**
  * The platform's HTTP surface as functions. Each answers a value or a {@link LicetProblem}; none
@@ -115,29 +81,10 @@ export interface LicetClient {
  */
 export function createClient(options: ClientOptions): LicetClient {
   const { origin } = options;
-  if (!isOrigin(origin)) throw new TypeError(`expected an origin such as https://platform.example, got ${origin}`);
-  const sending = sendOptionsOf(options);
-  const tokens = tokensOf(options, sending);
-
-  async function call<T>(
-    request: ApiRequest,
-    parse: (answer: ApiAnswer, url: string) => Answer<T>,
-    maxBytes?: number,
-  ): Promise<Answer<T>> {
-    const limits = maxBytes === undefined ? sending : { ...sending, maxBytes };
-    for (let attempt = 1; ; attempt += 1) {
-      const token = await tokens.get();
-      if (!token.ok) return token;
-      const sent = await send(withBearer(request, token.value), limits);
-      if (!sent.ok) return { ok: false, refusal: localProblem(sent.refusal) };
-      const isStale = sent.value.status === 401 && attempt === 1 && tokens.drop(token.value);
-      if (!isStale) return parse(sent.value, request.url);
-    }
-  }
-
+  const { accessToken, call } = authorizeCalls(options, MARKETPLACE_SCOPE);
   return {
     origin,
-    accessToken: tokens.get,
+    accessToken,
     listDatasets: (page) => call(datasetsRequest(origin, page), parseDatasets),
     getDataset: (datasetId) => call(datasetRequest(origin, datasetId), parseDataset),
     getProvenance: (datasetId, page) => call(provenanceRequest(origin, datasetId, page), parseObject),
@@ -150,21 +97,4 @@ export function createClient(options: ClientOptions): LicetClient {
     listDeliveries: (query) => call(deliveriesRequest(origin, query), parseDeliveries),
     sendJson: (json) => call(jsonRequest(origin, json), parseObject),
   };
-}
-
-function sendOptionsOf({ fetch, timeoutSeconds }: ClientBase): SendOptions {
-  return { ...(fetch === undefined ? {} : { fetch }), ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }) };
-}
-
-function tokensOf(options: ClientOptions, sending: SendOptions): AccessTokens {
-  if ("token" in options) return fixedToken(options.token);
-  const {
-    origin,
-    clientId,
-    clientSecret,
-    scope = MARKETPLACE_SCOPE,
-    tokenEndpoint = `${origin}/oauth/token`,
-    now = epochSeconds,
-  } = options;
-  return credentialTokens({ tokenEndpoint, clientId, clientSecret, scope }, now, sending);
 }

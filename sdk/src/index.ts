@@ -1,6 +1,7 @@
 export * from "./api-answers.ts";
 export * from "./api-requests.ts";
 export { type CheckDatasetOptions, type ManifestPlace, checkDataset, readManifestUrl } from "./check-dataset.ts";
+export type { ClientOptions } from "./authorized-calls.ts";
 export * from "./client.ts";
 export {
   type CheckOutcome,
@@ -20,3 +21,4 @@ export * from "./sign-receipt.ts";
 export { type ConsentEvidence, type ConsentTrust, type VerifiedConsent, verifyConsent } from "./verify-consent.ts";
 export * from "./verify-dataset.ts";
 export * from "./verify-webhook.ts";
+export * from "./webhook-receiver.ts";

@@ -29,3 +29,6 @@ export const MAX_RETRIES = 2;
 export const MAX_RETRY_AFTER_SECONDS = 5;
 /** An access token is replaced this long before it expires, or at half its life when that is later. */
 export const TOKEN_MARGIN_SECONDS = 30;
+
+/** Events that `rememberInMemory` knows again; an event comes again within days, not years. */
+export const MAX_REMEMBERED_EVENTS = 10_000;

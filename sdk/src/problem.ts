@@ -44,7 +44,15 @@ export type Answer<T> =
 export function parseProblem(answer: ApiAnswer): LicetProblem {
   const { status, headers } = answer;
   const parsed = parseJsonObject(answer.body);
-  const body: JsonObject = parsed.ok ? parsed.value : {};
+  const retryAfter = headers.get("retry-after");
+  return {
+    ...readProblem(parsed.ok ? parsed.value : {}, status),
+    ...(retryAfter !== null && /^\d{1,6}$/.test(retryAfter) ? { retryAfterSeconds: Number(retryAfter) } : {}),
+  };
+}
+
+/** Reads a problem that is part of an answer, such as that of one line of many. @example readProblem(line.problem, 422) */
+export function readProblem(body: JsonObject, status: number): LicetProblem {
   const named = textOf(body["code"]);
   const code = named !== undefined && isRefusalCode(named) ? named : codeOfStatus(status);
   const detail =
@@ -54,7 +62,6 @@ export function parseProblem(answer: ApiAnswer): LicetProblem {
     `expected a success, got status ${status}`;
   const offences = offencesOf(body["errors"]);
   const requestId = textOf(body["request_id"]);
-  const retryAfter = headers.get("retry-after");
   return {
     code,
     status,
@@ -62,7 +69,6 @@ export function parseProblem(answer: ApiAnswer): LicetProblem {
     detail,
     ...(offences.length === 0 ? {} : { offences }),
     ...(requestId === undefined ? {} : { requestId }),
-    ...(retryAfter !== null && /^\d{1,6}$/.test(retryAfter) ? { retryAfterSeconds: Number(retryAfter) } : {}),
   };
 }
 
