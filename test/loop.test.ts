@@ -103,6 +103,7 @@ async function startMarketplace(port = 0) {
     MARKETPLACE_TOKEN: token,
     MARKETPLACE_PLATFORM_TOKEN: platformToken,
     MARKETPLACE_EXIT_WITH_PARENT: "1",
+    MARKETPLACE_ALLOW_HOSTS: new URL(siteOrigin).host,
   };
   return startChild<{ readonly origin: string; readonly receipt_jwk: JsonObject }>(
     fileOf("marketplace/src/main.ts"),

@@ -37,6 +37,19 @@ export function createOwnClient(settings: Settings, given: GivenCredentials, sco
   throw new CommandError("expected LICET_TOKEN (or --token), or LICET_CLIENT_ID with LICET_CLIENT_SECRET, got neither");
 }
 
+/** The server and the operator's token, for what only the operator may do. */
+export function operatorOf(
+  settings: Settings,
+  given: GivenCredentials,
+): { readonly origin: string; readonly token: string } {
+  const named = given.origin ?? settings.origin;
+  if (named === undefined)
+    throw new CommandError("expected --origin or LICET_ORIGIN to say where the Licet server is, got neither");
+  const token = given.token ?? settings.token;
+  if (token === undefined) throw new CommandError("expected LICET_TOKEN (or --token) of the operator, got neither");
+  return { origin: requireSafeOrigin(named.replace(/\/$/, ""), "--origin"), token };
+}
+
 /** A marketplace's client from LICET_CLIENT_ID and LICET_CLIENT_SECRET; undefined when neither is set. */
 export function createMarketplaceClient(
   { clientId, clientSecret }: Settings,

@@ -1,4 +1,4 @@
-import { formatInstant, modalityOf, sha256Hex } from "@licet/protocol";
+import { formatInstant, modalityOf, sha256Hex, typeOfSniffed } from "@licet/protocol";
 import { join } from "node:path";
 import { reasonOf } from "./command-error.ts";
 import { fingerprintFile } from "./fingerprint-file.ts";
@@ -69,7 +69,7 @@ async function readTimed(path: string, mimeType: string): Promise<Pick<WorkRecor
   if (modality !== "audio" && modality !== "video") return { mime_type: mimeType };
   const { lengthMs, hasVideo } = await readMediaLength(path);
   // WebM and MP4 carry sound alone as well, and a consent tells sound recordings from videos.
-  const mime_type = modality === "video" && hasVideo === false ? mimeType.replace(/^video/, "audio") : mimeType;
+  const mime_type = typeOfSniffed(mimeType, { hasVideo });
   return { mime_type, ...(lengthMs === undefined ? {} : { length_ms: lengthMs }) };
 }
 

@@ -1,3 +1,4 @@
+import { createTextCheck } from "@licet/protocol";
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { constants } from "node:fs";
@@ -57,28 +58,4 @@ async function readThrough(
     onBytes(bytesRead);
   }
   return { sha256: hash.digest("hex"), sizeBytes, isText: text.end() };
-}
-
-/** Whether bytes are UTF-8 without a NUL; stops looking at the first that are not. */
-function createTextCheck(): { readonly update: (bytes: Uint8Array) => void; readonly end: () => boolean } {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let isText = true;
-  const decode = (bytes: Uint8Array, stream: boolean): void => {
-    try {
-      decoder.decode(bytes, { stream });
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      isText = false;
-    }
-  };
-  return {
-    update: (bytes) => {
-      if (isText && bytes.includes(0)) isText = false;
-      if (isText) decode(bytes, true);
-    },
-    end: () => {
-      if (isText) decode(new Uint8Array(), false);
-      return isText;
-    },
-  };
 }

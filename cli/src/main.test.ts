@@ -25,14 +25,19 @@ afterAll(async () => {
 });
 
 describe("the command line", () => {
-  it.each(["--help", "serve --help", "import --help", "verify --help", "demo --help"])(
-    "explains itself: licet %s",
-    async (command) => {
-      const { exitCode, out } = await runLicet(command.split(" "));
-      expect(exitCode).toBe(0);
-      expect(out).toContain(`Usage: licet ${command.replace("--help", "")}`);
-    },
-  );
+  it.each([
+    "--help",
+    "serve --help",
+    "import --help",
+    "verify --help",
+    "demo --help",
+    "backup --help",
+    "restore --help",
+  ])("explains itself: licet %s", async (command) => {
+    const { exitCode, out } = await runLicet(command.split(" "));
+    expect(exitCode).toBe(0);
+    expect(out).toContain(`Usage: licet ${command.replace("--help", "")}`);
+  });
 
   it("says its version", async () => {
     expect(await runLicet(["--version"])).toMatchObject({

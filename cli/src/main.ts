@@ -1,10 +1,13 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { readFileSync } from "node:fs";
+import { backup } from "./backup.ts";
 import { CommandError, reasonOf } from "./command-error.ts";
 import { playDemo } from "./demo/play-demo.ts";
 import { importFolder } from "./import-folder.ts";
+import { restore } from "./restore.ts";
 import { serve } from "./serve.ts";
+import { addKeysCommands } from "./keys-commands.ts";
 import { readSettings } from "./settings.ts";
 import { createTerminal } from "./terminal.ts";
 import { verifyManifest } from "./verify-manifest.ts";
@@ -61,6 +64,7 @@ program
   .description("check a dataset from its manifest URL, trusting the platform for nothing but its keys")
   .argument("<manifest-url>", "such as https://licet.example.org/datasets/ds_1/manifest.json")
   .option("--allow-partial", "end with 0 although some works are withdrawn")
+  .option("--test", "accept a platform in test mode, whose documents say test: true")
   .option("--json", "print the report as JSON")
   .addHelpText(
     "after",
@@ -69,6 +73,41 @@ program
   .action(async (manifestUrl, flags) => {
     process.exitCode = await verifyManifest(manifestUrl, flags, surroundings);
   });
+
+program
+  .command("backup")
+  .description("take a backup of a running server into a file, or check one")
+  .option("--out <file>", "where it goes; it has this name only once it is whole")
+  .option("--verify <file>", "check a backup without a server")
+  .option("--origin <origin>", "the Licet server (LICET_ORIGIN)")
+  .option("--token <token>", "the operator's token (LICET_TOKEN, which no process list shows)")
+  .option("--json", "print the result as JSON")
+  .addHelpText(
+    "after",
+    "\nA backup is a snapshot of one instant; the server goes on meanwhile. Keys and secrets in it stay\nsealed, so the master key (LICET_MASTER_KEY, or master.key in the data folder) is kept apart from\nit, and so is the journal (LICET_JOURNAL_DIR), without which a restore would undo revocations.\nExit code: 0 done, 1 the server failed, 2 it could not be tried or the file is not a whole backup.",
+  )
+  .action(async (flags) => {
+    process.exitCode = await backup(flags, surroundings);
+  });
+
+program
+  .command("restore")
+  .description("restore a backup into an empty database, and everything that was refused since")
+  .argument("<file>", "the backup")
+  .option("--journal <folder...>", "the folders of every server's journal (LICET_JOURNAL_DIR)")
+  .option("--without-journal", "restore although whatever was revoked since the backup will stand again")
+  .option("--dry-run", "do everything, say what came of it, and leave the database empty")
+  .option("--data-dir <folder>", "the folder for the embedded database and the master key (LICET_DATA_DIR, ./data)")
+  .option("--json", "print the result as JSON")
+  .addHelpText(
+    "after",
+    "\nThe environment is that of licet serve: DATABASE_URL or LICET_DATA_DIR, LICET_MASTER_KEY. The\ndatabase is restored as a whole or stays empty. Backups of the embedded database can be restored\ninto PostgreSQL, and the other way round.\nExit code: 0 done, 1 it failed, 2 the backup, the journal, the key or the database do not fit.",
+  )
+  .action(async (file, flags) => {
+    process.exitCode = await restore(file, flags, surroundings);
+  });
+
+addKeysCommands(program, surroundings);
 
 program
   .command("demo")

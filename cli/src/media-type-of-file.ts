@@ -1,23 +1,6 @@
-import { modalityOf } from "@licet/protocol";
+import { modalityOf, textTypeOfName, typeOfSniffed } from "@licet/protocol";
 import { fileTypeFromFile } from "file-type";
 import { extname } from "node:path";
-
-/** Text has no magic number: its extension names the type. */
-const TEXT_TYPES: Readonly<Record<string, string>> = {
-  ".csv": "text/csv",
-  ".htm": "text/html",
-  ".html": "text/html",
-  ".json": "application/json",
-  ".markdown": "text/markdown",
-  ".md": "text/markdown",
-  ".svg": "image/svg+xml",
-  ".tex": "text/x-tex",
-  ".tsv": "text/tab-separated-values",
-  ".txt": "text/plain",
-  ".vtt": "text/vtt",
-  ".xhtml": "application/xhtml+xml",
-  ".xml": "application/xml",
-};
 
 /** A MIME type that Licet licenses, or why there is none. */
 export type MediaType =
@@ -32,7 +15,7 @@ export type MediaType =
  */
 export async function mediaTypeOfFile(path: string, isText: boolean): Promise<MediaType> {
   const extension = extname(path).toLowerCase();
-  const textType = TEXT_TYPES[extension];
+  const textType = textTypeOfName(path);
   // Before any sniffing, because prose may begin like a picture ("BM") and UTF-16 like an MP3 frame.
   if (textType !== undefined)
     return isText
@@ -41,7 +24,7 @@ export async function mediaTypeOfFile(path: string, isText: boolean): Promise<Me
   const sniffed = await fileTypeFromFile(path);
   return sniffed === undefined
     ? { known: false, reason: "its type is unknown" }
-    : licensable(sniffed.mime.split(";", 1)[0] ?? sniffed.mime);
+    : licensable(typeOfSniffed(sniffed.mime));
 }
 
 function licensable(mimeType: string): MediaType {

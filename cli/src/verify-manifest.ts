@@ -8,6 +8,7 @@ import type { Terminal } from "./terminal.ts";
 export interface VerifyFlags {
   readonly json?: true;
   readonly allowPartial?: true;
+  readonly test?: true;
 }
 
 /**
@@ -25,6 +26,7 @@ export async function verifyManifest(
   // The items stream by: a checklist needs none of them, at any size of the dataset.
   const report = await verifyDataset(manifestUrl, {
     onItem: () => undefined,
+    allowTest: flags.test === true,
     ...(client === undefined ? {} : { client }),
   });
   const verdict = verdictOf(report);
@@ -32,7 +34,14 @@ export async function verifyManifest(
   if (flags.json === true)
     terminal.print(
       JSON.stringify(
-        { manifest_url: manifestUrl, verdict, exit_code: exitCode, checks: report.checks, summary: report.summary },
+        {
+          manifest_url: manifestUrl,
+          ...(flags.test === true ? { test: true } : {}),
+          verdict,
+          exit_code: exitCode,
+          checks: report.checks,
+          summary: report.summary,
+        },
         null,
         2,
       ),

@@ -10,7 +10,11 @@ export interface MarketplaceConfig {
   readonly token: string;
   /** Bearer that the platform presents on registration and when it asks for receipts. */
   readonly platformToken: string;
+  /** Exact `host:port` pairs that works may be fetched from although they are private or not https. */
+  readonly allowedHosts: readonly string[];
   readonly exitWithParent: boolean;
+  /** True for a marketplace that deals with a platform in test mode: it accepts `test: true`, and says so in what it signs. */
+  readonly test: boolean;
   /** Stored at start when it is there; otherwise the stored one, or none until PUT /api/v1/connection. */
   readonly connection?: Connection;
 }
@@ -33,9 +37,27 @@ export function readConfig(env: Environment): MarketplaceConfig {
     dataDir: env["MARKETPLACE_DATA_DIR"] ?? "data/marketplace",
     token,
     platformToken,
+    allowedHosts: readAllowedHosts(env["MARKETPLACE_ALLOW_HOSTS"]),
     exitWithParent: env["MARKETPLACE_EXIT_WITH_PARENT"] === "1",
+    test: readMode(env["MARKETPLACE_MODE"]) === "test",
     ...(connection === undefined ? {} : { connection: readConnection(connection) }),
   };
+}
+
+function readMode(mode = "live"): "live" | "test" {
+  if (mode !== "live" && mode !== "test") throw new Error(`MARKETPLACE_MODE: expected live or test, got ${mode}`);
+  return mode;
+}
+
+function readAllowedHosts(text = ""): readonly string[] {
+  const hosts = text
+    .split(",")
+    .map((host) => host.trim())
+    .filter((host) => host !== "");
+  const wrong = hosts.find((host) => !/^(\[[0-9a-f:]+\]|[a-z0-9.-]+):\d{1,5}$/.test(host));
+  if (wrong !== undefined)
+    throw new Error(`MARKETPLACE_ALLOW_HOSTS: expected host:port pairs separated by commas, got ${wrong}`);
+  return hosts;
 }
 
 function required(env: Environment, name: string): string {

@@ -15,7 +15,10 @@ export interface Connected {
 export interface MarketplaceContext {
   readonly config: MarketplaceConfig;
   readonly store: Store;
+  /** To the platform, whose origin the operator chose. */
   readonly fetch: Fetch;
+  /** To the works, whose URLs others chose. */
+  readonly fetchWork: Fetch;
   /** Seconds since the epoch. */
   readonly now: () => number;
   readonly receiptSigner: Signer;

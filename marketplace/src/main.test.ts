@@ -48,6 +48,7 @@ async function start(env: Record<string, string> = {}): Promise<Started> {
       MARKETPLACE_DATA_DIR: dataDir,
       MARKETPLACE_TOKEN: TOKEN,
       MARKETPLACE_PLATFORM_TOKEN: PLATFORM_TOKEN,
+      MARKETPLACE_ALLOW_HOSTS: new URL(listener.origin).host,
       ...env,
     },
     stdio: ["pipe", "pipe", "inherit"],

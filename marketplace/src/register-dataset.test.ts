@@ -183,7 +183,9 @@ describe("the environment", () => {
       dataDir: "data/marketplace",
       token: "a",
       platformToken: "b",
+      allowedHosts: [],
       exitWithParent: false,
+      test: false,
     });
     expect(
       readConfig({ ...complete, MARKETPLACE_CONNECTION: JSON.stringify(connectionOf(stage.platform)) }).connection,
@@ -194,6 +196,7 @@ describe("the environment", () => {
     ["MARKETPLACE_TOKEN", { MARKETPLACE_PLATFORM_TOKEN: "b" }],
     ["two different tokens", { ...complete, MARKETPLACE_TOKEN: "b" }],
     ["MARKETPLACE_PORT", { ...complete, MARKETPLACE_PORT: "70000" }],
+    ["MARKETPLACE_ALLOW_HOSTS", { ...complete, MARKETPLACE_ALLOW_HOSTS: "localhost" }],
     ["MARKETPLACE_CONNECTION", { ...complete, MARKETPLACE_CONNECTION: "{}" }],
   ])("is refused in words about %s", (words, env) => {
     expect(() => readConfig(env)).toThrow(words);

@@ -5,6 +5,7 @@ import { createApp } from "./app.ts";
 import type { MarketplaceConfig } from "./config.ts";
 import { loadConnection } from "./connection-store.ts";
 import { type MarketplaceContext, connect, reconnect } from "./context.ts";
+import { guardedFetch } from "./guarded-fetch.ts";
 import { postReceipts } from "./post-receipts.ts";
 import { loadReceiptKey } from "./receipt-key.ts";
 import { stopInterruptedRuns } from "./run-store.ts";
@@ -24,6 +25,7 @@ export interface RunningMarketplace {
 
 /** What a host brings along; the defaults are the world's own. */
 export interface Surroundings {
+  /** To the platform and to the works; by default the platform is asked with the runtime's own, and works through a guard. */
   readonly fetch?: Fetch;
   /** Seconds since the epoch. */
   readonly now?: () => number;
@@ -41,8 +43,9 @@ export async function startMarketplace(
     config,
     store,
     fetch,
+    fetchWork: surroundings.fetch ?? guardedFetch(config.allowedHosts),
     now,
-    receiptSigner: await signerOf(receiptKey),
+    receiptSigner: await signerOf(receiptKey, { test: config.test }),
     receiptJwk: publicJwkOf(receiptKey),
     trainings: runningTrainings(),
     connected: undefined,

@@ -86,7 +86,7 @@ async function useItems(
     if (!fresh.ok) return fresh;
     if (signal.aborted || !mayTrainOn(context.store, dataset, item.position))
       return stoppedRefusal(context, dataset.dataset_id);
-    const measured = await measureItem(item, { fetch: context.fetch, signal });
+    const measured = await measureItem(item, { fetch: context.fetchWork, signal });
     if (signal.aborted) return stoppedRefusal(context, dataset.dataset_id);
     if (measured.ok) usage.set(measured.value.unit, (usage.get(measured.value.unit) ?? 0) + measured.value.count);
     else offences.push({ at: item.content_id, code: measured.refusal.code, detail: measured.refusal.detail });

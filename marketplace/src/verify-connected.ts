@@ -26,13 +26,14 @@ export async function verifyConnected(
   { connection, client }: Connected,
   dataset: Pick<Verification, "datasetId" | "manifestUrl">,
 ): Promise<Verification> {
-  const { store, fetch, now } = context;
+  const { store, fetch, now, config } = context;
   const refusalAtStart = newestRefusal(store, dataset.datasetId);
   const report = await verifyDataset(dataset.manifestUrl, {
     client,
     fetch,
     now,
     marketplaceId: connection.marketplace_id,
+    allowTest: config.test,
     previous: loadSeen(store),
   });
   saveSeen(store, report.seen);

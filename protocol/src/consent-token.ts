@@ -1,5 +1,6 @@
 import { type CompactJws, parseCompactJws, verifyCompactJws } from "./compact-jws.ts";
 import { licenseShape } from "./content-item.ts";
+import { isDid, isDidOf } from "./did.ts";
 import { CLOCK_SKEW_SECONDS } from "./freshness.ts";
 import { creatorOfIssuer, isIdentifier, isQualifiedIdentifier } from "./identifiers.ts";
 import type { JsonObject } from "./json.ts";
@@ -10,6 +11,7 @@ import { PROHIBITIONS, checkScope } from "./scope.ts";
 import {
   flag,
   identifier,
+  isWebUrl,
   listOf,
   matching,
   numericDate,
@@ -19,7 +21,6 @@ import {
   readShape,
   sha256,
   textUpTo,
-  webUrl,
 } from "./shape.ts";
 import { statusReferenceShape } from "./status-list.ts";
 import { isTest } from "./signed-document.ts";
@@ -63,7 +64,7 @@ export function parseSubject(text: string): ConsentSubject | undefined {
  */
 const CONSENT_CLAIMS = objectOf(
   {
-    iss: webUrl,
+    iss: matching((text) => isWebUrl(text) || isDid(text), "an http(s) URL, a did:key or a did:jwk"),
     sub: matching((text) => parseSubject(text) !== undefined, "content:<id>, creator:<id> or dataset:<id>"),
     scope: listOf(textUpTo(64), { min: 1, max: MAX_SCOPE_ENTRIES }),
     consent_version: matching((text) => text === CONSENT_VERSION, CONSENT_VERSION),
@@ -134,9 +135,11 @@ export async function verifyConsentSignature(
     return refuse("key_unknown", `expected ${key?.kid ?? "an enrolled key"}, got kid ${jws.header.kid}`);
   if (!isInForce(key, check.madeAt))
     return refuse("key_not_in_force", `the key ${key.kid} was not in force when the token was made`);
-  const verified = await verifyCompactJws(jws, key.jwk);
-  if (!verified.ok) return verified;
+  const verifying = verifyCompactJws(jws, key.jwk);
+  // Read while another thread verifies; what is wrong with them counts only once the signature holds.
   const claims = readConsentClaims(jws);
+  const verified = await verifying;
+  if (!verified.ok) return verified;
   if (!claims.ok) return claims;
   const creatorId = checkSigner(claims.value, key, check.origin);
   if (!creatorId.ok) return creatorId;
@@ -170,11 +173,11 @@ function readConsentClaims(jws: CompactJws): Result<ConsentClaims> {
   return claims;
 }
 
-/** Who consents: the creator whose key signed, or the one the platform acts for. Any other combination of iss, key, act and sub is refused. */
+/** Who consents: the creator whose key signed (named by our URL for them, or by the DID of that very key), or the one the platform acts for. Any other combination of iss, key, act and sub is refused. */
 function checkSigner(claims: ConsentClaims, key: ConsentKey, origin: string): Result<string> {
   const issuer = creatorOfIssuer(claims.iss, origin);
   if (key.owner.kind === "creator") {
-    if (issuer !== key.owner.creatorId)
+    if (issuer !== key.owner.creatorId && !(isDid(claims.iss) && isDidOf(claims.iss, key.jwk)))
       return refuse("issuer_mismatch", `expected iss to be the owner of the key ${key.kid}, got ${claims.iss}`);
     if (claims.act !== undefined) return refuse("act_invalid", "expected no act in a token that the creator signs");
     return checkSubject(claims, key.owner.creatorId);

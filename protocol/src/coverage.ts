@@ -3,7 +3,7 @@ import { parseInstant } from "./instant.ts";
 import { modalityOf } from "./media-type.ts";
 import { meetsFloor, parsePrice } from "./pricing.ts";
 import { type Result, accept, refuse } from "./refusal.ts";
-import { grants, requestsFor } from "./scope.ts";
+import { type UseRequest, grants, prohibitionAgainst, requestsFor } from "./scope.ts";
 
 /** What a dataset offers: its scope, the license and the price. */
 export interface DatasetOffer {
@@ -33,7 +33,7 @@ export interface StandingConsent {
  * Never a union of consents. Times and revocation are other questions.
  *
  * Refuses `subject_other_work`, `registered_after_consent`, `license_mismatch`,
- * `modality_not_offered`, `scope_not_granted`, `price_below_floor`.
+ * `modality_not_offered`, `scope_not_granted`, `use_prohibited`, `price_below_floor`.
  */
 export function checkCoverage(consent: StandingConsent, work: CoveredWork, offer: DatasetOffer): Result<true> {
   const { claims } = consent;
@@ -83,7 +83,7 @@ function checkScopeCovers(claims: ConsentClaims, work: CoveredWork, offeredScope
       `the dataset offers ${offeredScope.join(", ")}, nothing for ${work.mime_type}`,
     );
   const missing = requests.find((request) => !grants(claims.scope, request));
-  if (missing === undefined) return accept(true);
+  if (missing === undefined) return checkProhibitions(claims, requests);
   const extent = [missing.commercial ? "commercial" : "non-commercial", missing.derivative ? "derivative" : ""]
     .filter((word) => word !== "")
     .join(" ");
@@ -91,6 +91,19 @@ function checkScopeCovers(claims: ConsentClaims, work: CoveredWork, offeredScope
     "scope_not_granted",
     `${claims.jti} grants ${claims.scope.join(", ")}, not ${extent} ${missing.use} of ${modality}`,
   );
+}
+
+/** Prohibitions win over whatever the scope grants. */
+function checkProhibitions(claims: ConsentClaims, requests: readonly UseRequest[]): Result<true> {
+  for (const request of requests) {
+    const prohibition = prohibitionAgainst(claims.prohibitions ?? [], request);
+    if (prohibition !== undefined)
+      return refuse(
+        "use_prohibited",
+        `${claims.jti} prohibits ${prohibition}, and the dataset offers derivative ${request.use} of ${request.modality}`,
+      );
+  }
+  return accept(true);
 }
 
 /** Refuses `audience_excluded` when the consent names marketplaces and this is none of them. */

@@ -128,8 +128,9 @@ test.each([
   [{ total: 3, revoked: 3, suspended: 0, expired: 0 }, "revoked"],
   [{ total: 3, revoked: 0, suspended: 3, expired: 0 }, "suspended"],
   [{ total: 3, revoked: 0, suspended: 0, expired: 3 }, "expired"],
-  [{ total: 3, revoked: 1, suspended: 1, expired: 1 }, "revoked"],
-  [{ total: 3, revoked: 0, suspended: 1, expired: 2 }, "revoked"],
+  [{ total: 3, revoked: 1, suspended: 0, expired: 2 }, "revoked"],
+  [{ total: 3, revoked: 1, suspended: 1, expired: 1 }, "suspended"],
+  [{ total: 3, revoked: 0, suspended: 1, expired: 2 }, "suspended"],
 ] as const)("works that stand %j make a dataset %s", (works, state) => {
   expect(datasetStateOf(works)).toBe(state);
 });

@@ -31,7 +31,10 @@ export function readDatasetStatus(document: JsonObject): Result<DatasetStatus> {
   return readShape(DATASET_STATUS, document, "dataset-status", "document_invalid");
 }
 
-/** What a dataset's works say together. Expiry counts as `expired` only when it alone ended everything. */
+/**
+ * What a dataset's works say together. Expiry counts as `expired` only when it alone ended
+ * everything; where something is suspended and nothing stands, some of it may stand again.
+ */
 export function datasetStateOf(items: {
   readonly total: number;
   readonly revoked: number;
@@ -42,5 +45,5 @@ export function datasetStateOf(items: {
   if (gone === 0) return "active";
   if (gone < items.total) return "partially_revoked";
   if (items.expired === items.total) return "expired";
-  return items.suspended === items.total ? "suspended" : "revoked";
+  return items.suspended > 0 ? "suspended" : "revoked";
 }

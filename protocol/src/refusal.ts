@@ -24,6 +24,11 @@ export const REFUSALS = {
     "The key is not a usable public JWK",
     "Send a public JWK of kty OKP/Ed25519 or EC/P-256 without private members.",
   ),
+  did_malformed: row(
+    400,
+    "The DID is not one that can be read",
+    "Use a bare did:key (Ed25519 z6Mk…, P-256 zDn…), did:jwk of a public key, or did:web of a host.",
+  ),
 
   // Keys and signatures
   key_unknown: row(401, "No such key is enrolled", "Enrol the key first, or sign with a key that is."),
@@ -109,6 +114,7 @@ export const REFUSALS = {
   ),
   no_consent: row(422, "No consent covers the work", "Ask the creator for a consent."),
   item_withdrawn: row(422, "The work was withdrawn", "Leave the work out."),
+  item_suspended: row(422, "The work is suspended", "Leave the work out, or wait until it is resumed."),
   items_not_covered: row(
     422,
     "Some works are not covered by a consent",
@@ -194,7 +200,26 @@ export const REFUSALS = {
   forbidden: row(403, "This caller may not do this", "Use credentials that carry the scope the route demands."),
   not_yours: row(403, "This belongs to somebody else", "Ask for what is yours."),
 
+  dpop_proof_invalid: row(
+    401,
+    "The DPoP proof does not hold",
+    "Make a new proof for each request, with the key the token is bound to, this method and URL, and ath (RFC 9449).",
+  ),
+  dpop_nonce_required: row(
+    401,
+    "The DPoP proof needs the server's nonce",
+    "Send the request again with a proof that carries the nonce of the DPoP-Nonce header.",
+  ),
+  token_unbound: row(
+    401,
+    "The token belongs to another key or certificate",
+    "Present a bound token with the key or certificate it was given to, by the scheme that goes with it.",
+  ),
+
   // HTTP: what is asked
+  request_malformed: row(400, "The request is not proper HTTP", "Send HTTP/1.1 as RFC 9112 describes it."),
+  request_timeout: row(408, "The request took too long to arrive", "Send the whole request without pauses."),
+  headers_too_large: row(431, "The headers are over the limit", "Send fewer and shorter headers."),
   not_found: row(404, "There is no such thing here", "Check the path and the identifier."),
   method_not_allowed: row(405, "The path does not take this method", "Use a method from the Allow header."),
   body_too_large: row(413, "The body is over the limit", "Send less at once."),
@@ -209,7 +234,47 @@ export const REFUSALS = {
   already_exists: row(409, "It exists already", "Use the existing one, or another identifier."),
   conflict: row(409, "It conflicts with the present state", "Read the present state and decide again."),
   dataset_not_published: row(409, "The dataset has no published version", "Publish the dataset first."),
+  url_forbidden: row(
+    422,
+    "The URL leads where this program does not go",
+    "Use an https URL of a host on the open Internet; the operator can name an exact host:port in LICET_ALLOW_HOSTS.",
+  ),
+  source_unavailable: row(
+    502,
+    "The URL did not give its bytes",
+    "Let the URL answer 200 with the bytes themselves, in time, whole and without compression, and send this again.",
+  ),
+  source_too_large: row(
+    422,
+    "The bytes at the URL are over the limit",
+    "Send sha256, mime_type and length_ms yourself, or ask the operator to raise the limit.",
+  ),
+  source_mismatch: row(
+    422,
+    "The bytes at the URL are not as they were described",
+    "Correct the description, or leave out what the server can find out by itself.",
+  ),
   lineage_unknown: row(422, "An ancestor in lineage does not exist", "Register the ancestor first, or name it by URL."),
+  idempotency_key_invalid: row(
+    400,
+    "The Idempotency-Key is not usable",
+    "Send 1 to 255 printable ASCII characters, a new one for each new request.",
+  ),
+  idempotency_key_reused: row(
+    422,
+    "The Idempotency-Key belongs to another request",
+    "Use a new key for a new request; send the same bytes to the same path with a used one.",
+  ),
+  idempotency_in_progress: row(
+    409,
+    "The first request under this Idempotency-Key is still running",
+    "Try again after Retry-After seconds; the answer of the first one will be there.",
+  ),
+  rate_limited: row(
+    429,
+    "Too many requests",
+    "Wait for Retry-After seconds; the RateLimit header says how many requests are left.",
+  ),
 
   // HTTP: the server itself
   unavailable: row(503, "The server cannot answer now", "Try again after Retry-After seconds."),

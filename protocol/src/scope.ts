@@ -167,6 +167,22 @@ export function grants(scope: readonly string[], request: UseRequest): boolean {
   );
 }
 
+/**
+ * What a derivative work can be, by the modality of the work it is made from. A dataset that offers
+ * derivatives of a modality offers these too, since nothing in its scope leaves them out.
+ */
+const DERIVATIVES_OF: Record<Prohibition, readonly Modality[]> = {
+  digital_replica: ["audio", "image", "video"],
+  voice_clone: ["audio", "video"],
+  style_imitation: MODALITIES,
+};
+
+/** The first of the prohibitions that the request could be used against, whatever the scope grants; undefined when there is none. */
+export function prohibitionAgainst(prohibitions: readonly Prohibition[], request: UseRequest): Prohibition | undefined {
+  if (!request.derivative) return undefined;
+  return prohibitions.find((prohibition) => DERIVATIVES_OF[prohibition].includes(request.modality));
+}
+
 /** The requests a dataset's scope stands for, for works of one modality: one for each use it offers there. */
 export function requestsFor(datasetScope: readonly string[], modality: Modality): readonly UseRequest[] {
   const { uses, commercial, derivative } = readGrant(datasetScope);

@@ -5,6 +5,8 @@ import { type Algorithm, type PublicJwk, algorithmOf, thumbprint } from "./keys.
 export interface Signer {
   readonly kid: string;
   readonly alg: Algorithm;
+  /** True for a key of a server in test mode: everything that is signed with it says `test: true`. */
+  readonly test?: boolean;
   readonly sign: (bytes: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -19,13 +21,14 @@ const WEB_CRYPTO = {
 /** Every signature is this long: R‖S of Ed25519 (RFC 8032), r‖s of ES256 (RFC 7518 section 3.4). */
 export const SIGNATURE_BYTES = 64;
 
-/** Makes a signer from a private JWK. */
-export async function signerOf(jwk: PrivateJwk): Promise<Signer> {
+/** Makes a signer from a private JWK; with `test`, one whose signed things say `test: true`. */
+export async function signerOf(jwk: PrivateJwk, { test = false }: { readonly test?: boolean } = {}): Promise<Signer> {
   const alg = algorithmOf(jwk);
   const key = await crypto.subtle.importKey("jwk", { ...jwk }, WEB_CRYPTO[alg].key, false, ["sign"]);
   return {
     kid: thumbprint(jwk),
     alg,
+    ...(test ? { test } : {}),
     sign: async (bytes) => new Uint8Array(await crypto.subtle.sign(WEB_CRYPTO[alg].signature, key, bytes)),
   };
 }

@@ -29,11 +29,11 @@ test.each(casesOf<DocumentInput>(documents))(
   },
 );
 
-test.each(casesOf<{ document: JsonObject; origin: string; now: number }>(keySets))(
+test.each(casesOf<{ document: JsonObject; origin: string; now: number; allow_test?: boolean }>(keySets))(
   "key set: $name",
-  async ({ document, origin, now, expect: expected }) => {
+  async ({ document, origin, now, allow_test = false, expect: expected }) => {
     expect(
-      outcome(await verifyKeySet(document, origin, now), ({ seq, keys }) => ({
+      outcome(await verifyKeySet(document, origin, now, { allowTest: allow_test }), ({ seq, keys }) => ({
         seq,
         kids: keys.map((key) => key.kid),
       })),

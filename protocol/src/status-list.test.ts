@@ -39,10 +39,10 @@ test.each(casesOf<{ bytes: string; lst: string }, { statuses: number[] }>(codec)
   },
 );
 
-test.each(casesOf<{ token: string; uri: string; now: number; idx: number }>(vectors))(
+test.each(casesOf<{ token: string; uri: string; now: number; idx: number; allow_test?: boolean }>(vectors))(
   "status list: $name",
-  async ({ token, uri: from, now, idx, expect: expected }) => {
-    const list = await verifyStatusList(token, { uri: from, keys, now });
+  async ({ token, uri: from, now, idx, allow_test = false, expect: expected }) => {
+    const list = await verifyStatusList(token, { uri: from, keys: { ...keys, allowsTest: allow_test }, now });
     const status = list.ok ? statusAt(list.value.bits, idx) : list;
     const standing = status.ok ? checkStatus(status.value, `index ${idx}`) : status;
     expect(outcome(standing, () => (list.ok ? { seq: list.value.seq } : {}))).toEqual(expected);

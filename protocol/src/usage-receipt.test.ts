@@ -31,10 +31,11 @@ test.each(cases)("usage receipt: $name", async ({ document, key, received_at, ex
   expect(outcome<unknown>(verified, () => ({ sha256: receiptSha256(document) }))).toEqual(expected);
 });
 
-test.each(casesOf<{ document: JsonObject }>(countersignatures))(
+test.each(casesOf<{ document: JsonObject; allow_test?: boolean }>(countersignatures))(
   "countersignature: $name",
-  async ({ document, expect: expected }) => {
-    expect(outcome(await verifyCountersignature(document, keySetOf(countersignatures)))).toEqual(expected);
+  async ({ document, allow_test = false, expect: expected }) => {
+    const keys = { ...keySetOf(countersignatures), allowsTest: allow_test };
+    expect(outcome(await verifyCountersignature(document, keys))).toEqual(expected);
   },
 );
 

@@ -1,11 +1,12 @@
 import { decodeBase64, encodeBase64, encodeBase64url } from "./base64url.ts";
 import { sha256Hex } from "./digest.ts";
 import { parseInstant } from "./instant.ts";
-import { type JsonObject, canonicalBytes } from "./json.ts";
+import { type JsonObject, type JsonValue, canonicalBytes } from "./json.ts";
 import { ALGORITHMS, type Algorithm, type VerificationKey, isInForce } from "./keys.ts";
 import type { KeySet } from "./key-set.ts";
 import { type Result, accept, refuse } from "./refusal.ts";
 import {
+  anything,
   count,
   exactly,
   identifier,
@@ -19,7 +20,7 @@ import {
   textUpTo,
 } from "./shape.ts";
 import { type Signer, verifySignature } from "./signature.ts";
-import { isTest, signedBytes, verifyDocument, without } from "./signed-document.ts";
+import { isTest, signedBytes, testMark, verifyDocument, without } from "./signed-document.ts";
 
 /** What usage is counted in. */
 export const USAGE_UNITS = ["tokens", "seconds", "items", "images", "bytes"] as const;
@@ -47,7 +48,7 @@ const USAGE_RECEIPT = objectOf(
     period: objectOf({ from: instant, to: instant }),
     signature: textUpTo(128),
   },
-  { tokens_used: count, license_id: identifier },
+  { tokens_used: count, license_id: identifier, test: anything },
 );
 
 /**
@@ -80,12 +81,12 @@ export function readUsageReceipt(document: JsonObject): Result<UsageReceipt> {
   return read;
 }
 
-/** Signs a receipt; `type` and `key_id` become members. */
+/** Signs a receipt; `type` and `key_id` become members, and `test: true` with a test key. */
 export async function signUsageReceipt(
-  receipt: Omit<UsageReceipt, "type" | "key_id" | "signature">,
+  receipt: Omit<UsageReceipt, "type" | "key_id" | "signature" | "test">,
   signer: Signer,
 ): Promise<UsageReceipt> {
-  const content = { ...receipt, type: "usage-receipt" as const, key_id: signer.kid };
+  const content = { ...receipt, type: "usage-receipt" as const, key_id: signer.kid, ...testMark(signer) };
   const signature = encodeBase64(await signer.sign(signedBytes("usage-receipt", toJson(content), UNSIGNED)));
   return { ...content, signature };
 }
@@ -122,17 +123,26 @@ export interface Countersignature {
   readonly alg: Algorithm;
   readonly sig: string;
   readonly accepted_at: string;
+  readonly test?: true;
 }
 
-const COUNTERSIGNATURE = objectOf({
-  key_id: textUpTo(128),
-  alg: oneOf(...ALGORITHMS),
-  sig: textUpTo(128),
-  accepted_at: instant,
-});
+const COUNTERSIGNATURE = objectOf(
+  { key_id: textUpTo(128), alg: oneOf(...ALGORITHMS), sig: textUpTo(128), accepted_at: instant },
+  { test: anything },
+);
 
-function countersigned(receipt: JsonObject, iss: string, acceptedAt: string): JsonObject {
-  return { type: "receipt-countersignature", iss, receipt_sha256: receiptSha256(receipt), accepted_at: acceptedAt };
+function countersigned(
+  receipt: JsonObject,
+  iss: string,
+  { accepted_at, test }: { readonly accepted_at: string; readonly test?: JsonValue | undefined },
+): JsonObject {
+  return {
+    type: "receipt-countersignature",
+    iss,
+    receipt_sha256: receiptSha256(receipt),
+    accepted_at,
+    ...(test === undefined ? {} : { test }),
+  };
 }
 
 /** Countersigns an accepted receipt. */
@@ -142,18 +152,19 @@ export async function countersignReceipt(
   acceptedAt: string,
   signer: Signer,
 ): Promise<Countersignature> {
+  const said = { accepted_at: acceptedAt, ...testMark(signer) };
   const sig = encodeBase64url(
-    await signer.sign(signedBytes("receipt-countersignature", countersigned(receipt, iss, acceptedAt))),
+    await signer.sign(signedBytes("receipt-countersignature", countersigned(receipt, iss, said))),
   );
-  return { key_id: signer.kid, alg: signer.alg, sig, accepted_at: acceptedAt };
+  return { key_id: signer.kid, alg: signer.alg, sig, ...said };
 }
 
 /** Verifies the member `countersignature` of an accepted receipt with the platform's key set. */
 export async function verifyCountersignature(receipt: JsonObject, keys: KeySet): Promise<Result<true>> {
   const read = readShape(COUNTERSIGNATURE, receipt["countersignature"] ?? null, "countersignature", "document_invalid");
   if (!read.ok) return read;
-  const { accepted_at, ...signature } = read.value;
-  const document = { ...countersigned(receipt, keys.iss, accepted_at), signatures: [signature] };
+  const { accepted_at, test, ...signature } = read.value;
+  const document = { ...countersigned(receipt, keys.iss, { accepted_at, test }), signatures: [signature] };
   const verified = await verifyDocument(document, {
     type: "receipt-countersignature",
     keys,
@@ -163,10 +174,11 @@ export async function verifyCountersignature(receipt: JsonObject, keys: KeySet):
 }
 
 function toJson(content: Omit<UsageReceipt, "signature">): JsonObject {
-  const { tokens_used, license_id, ...required } = content;
+  const { tokens_used, license_id, test, ...required } = content;
   return {
     ...required,
     ...(tokens_used === undefined ? {} : { tokens_used }),
     ...(license_id === undefined ? {} : { license_id }),
+    ...(test === undefined ? {} : { test }),
   };
 }

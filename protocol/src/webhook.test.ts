@@ -8,12 +8,13 @@ interface WebhookInput {
   readonly body: string;
   readonly secrets: string[];
   readonly now: number;
+  readonly allow_test?: boolean;
 }
 
 const cases = casesOf<WebhookInput, { event_id: string; change: string }>(vectors);
 
-test.each(cases)("webhook: $name", ({ headers, body, secrets, now, expect: expected }) => {
-  const verified = verifyWebhook((name) => headers[name], body, { secrets, now });
+test.each(cases)("webhook: $name", ({ headers, body, secrets, now, allow_test = false, expect: expected }) => {
+  const verified = verifyWebhook((name) => headers[name], body, { secrets, now, allowTest: allow_test });
   expect(outcome(verified, ({ event_id, change }) => ({ event_id, change }))).toEqual(expected);
 });
 

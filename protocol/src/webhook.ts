@@ -2,81 +2,50 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 as sha256Hash } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { decodeBase64, encodeBase64 } from "./base64url.ts";
-import { parseInstant } from "./instant.ts";
-import { parseJsonObject } from "./json.ts";
-import { datasetStateShape, jtiShape } from "./manifest.ts";
-import { type Result, accept, refuse } from "./refusal.ts";
-import { count, identifier, instant, objectOf, oneOf, readShape, sha256 } from "./shape.ts";
+import { type Result, refuse } from "./refusal.ts";
+import {
+  type HeaderLookup,
+  type ReceivedEvent,
+  type WebhookMessage,
+  checkWebhookAge,
+  readWebhookEvent,
+  readWebhookHeaders,
+  sentAtOf,
+  signedWebhookText,
+} from "./webhook-message.ts";
 
-/** Messages older, or newer, than this are refused (Standard Webhooks 1.0). */
-export const WEBHOOK_TOLERANCE_SECONDS = 300;
-/** A webhook's body is at most this long. */
-export const MAX_WEBHOOK_BYTES = 65_536;
+export {
+  CHANGES,
+  type Change,
+  MAX_WEBHOOK_BYTES,
+  NOTICES,
+  type Notice,
+  REFUSING_CHANGES,
+  type ReceivedEvent,
+  WEBHOOK_TOLERANCE_SECONDS,
+  type WebhookEvent,
+  type WebhookMessage,
+  type WebhookNotice,
+} from "./webhook-message.ts";
+
 const SECRET_PREFIX = "whsec_";
-/** More signatures than this in one header are refused; rotation needs two. */
-const MAX_SIGNATURES = 8;
-
-/** What happened to a consent, a work or a dataset. */
-export const CHANGES = [
-  "granted",
-  "revoked",
-  "suspended",
-  "resumed",
-  "expired",
-  "withdrawn",
-  "erased",
-  "published",
-] as const;
-export type Change = (typeof CHANGES)[number];
-
-/** Changes after which something must stop. They never wait behind another message. */
-export const REFUSING_CHANGES: readonly Change[] = ["revoked", "suspended", "expired", "withdrawn", "erased"];
-
-const BRIEF = { dataset_id: identifier, change: oneOf(...CHANGES) };
-const BRIEF_OPTIONAL = { jti: jtiShape, content_id: identifier, revoked_at: instant };
-const OURS = {
-  event_id: identifier,
-  endpoint_id: identifier,
-  sequence: count,
-  sent_at: instant,
-  dataset: objectOf({
-    status: datasetStateShape,
-    current_version: count,
-    min_valid_version: count,
-    manifest_sha256: sha256,
-  }),
-};
-
-const SENT_EVENT = objectOf({ ...BRIEF, ...OURS }, BRIEF_OPTIONAL);
-const RECEIVED_EVENT = objectOf(BRIEF, { ...BRIEF_OPTIONAL, ...OURS });
 
 /**
- * The body of `POST …/webhooks/consent-updated` as Licet sends it: the brief's `dataset_id change
- * jti revoked_at`, and ours. `sequence` counts the messages to this endpoint about this dataset.
+ * The headers that sign a message: Standard Webhooks v1 by every secret in force, the newest first,
+ * and the brief's `X-Signature`, which holds one signature, by the newest.
+ *
+ * @example signWebhook({ id: "evt_1", timestamp, body }, [newSecret, oldSecret]);
  */
-export type WebhookEvent = ReturnType<typeof SENT_EVENT>;
-
-/**
- * The body as a receiver reads it. The brief's members are enough: a signed refusal is never lost
- * because something of ours is missing. Without `jti` and `content_id` it is about the whole dataset.
- */
-export type ReceivedEvent = ReturnType<typeof RECEIVED_EVENT> & { readonly event_id: string };
-
-export interface WebhookMessage {
-  /** Equals the body's `event_id`; the receiver's key against repetition. */
-  readonly id: string;
-  /** Seconds since the epoch. */
-  readonly timestamp: number;
-  readonly body: string;
-}
-
-/** The headers that sign a message: Standard Webhooks v1, and the brief's `X-Signature`. */
-export function signWebhook(message: WebhookMessage, secret: string): Record<string, string> {
+export function signWebhook(
+  message: WebhookMessage,
+  secrets: string | readonly [string, ...string[]],
+): Record<string, string> {
+  const inForce = typeof secrets === "string" ? ([secrets] as const) : secrets;
   return {
     "webhook-id": message.id,
     "webhook-timestamp": String(message.timestamp),
-    "webhook-signature": `v1,${encodeBase64(standardHmac(message, secretBytes(secret)))}`,
-    "x-signature": signBody(message.body, secret),
+    "webhook-signature": inForce.map((secret) => standardSignature(message, secret)).join(" "),
+    "x-signature": signBody(message.body, inForce[0]),
   };
 }
 
@@ -90,6 +59,8 @@ export interface WebhookCheck {
   readonly secrets: readonly string[];
   /** Seconds since the epoch. */
   readonly now: number;
+  /** Messages that say `test: true` are refused unless this allows them. */
+  readonly allowTest?: boolean;
 }
 
 /**
@@ -98,18 +69,18 @@ export interface WebhookCheck {
  * alone, when the body itself says `event_id` and `sent_at`. `header` looks a header up without
  * regard to case.
  *
- * Refuses `webhook_unsigned`, `webhook_signature_invalid`, `webhook_too_old`, `webhook_invalid`.
+ * `X-Signature` must be by the same secret as the v1 signature. Only while a secret is being
+ * replaced, when there are several v1 signatures, it may be by one that the receiver does not hold.
+ *
+ * Refuses `webhook_unsigned`, `webhook_signature_invalid`, `webhook_too_old`, `webhook_invalid`,
+ * `test_document`.
  */
-export function verifyWebhook(
-  header: (name: string) => string | undefined,
-  body: string,
-  check: WebhookCheck,
-): Result<ReceivedEvent> {
+export function verifyWebhook(header: HeaderLookup, body: string, check: WebhookCheck): Result<ReceivedEvent> {
   const bodySignature = header("x-signature");
   if (header("webhook-signature") === undefined && bodySignature !== undefined) {
     return verifyBodySigned(body, bodySignature, check);
   }
-  const message = readMessage(header, body);
+  const message = readWebhookHeaders(header, body);
   if (!message.ok) return message;
   const { signatures, ...signed } = message.value;
   if (!check.secrets.some((secret) => isSignedWith(signed, signatures, bodySignature, secret))) {
@@ -118,27 +89,8 @@ export function verifyWebhook(
       "expected a v1 signature, and an X-Signature where there is one, of the raw body by the shared secret",
     );
   }
-  const age = checkAge("webhook-timestamp", signed.timestamp, check.now);
-  return age.ok ? readEvent(body, signed.id) : age;
-}
-
-function readMessage(
-  header: (name: string) => string | undefined,
-  body: string,
-): Result<WebhookMessage & { readonly signatures: readonly string[] }> {
-  const id = header("webhook-id");
-  const timestamp = header("webhook-timestamp");
-  const signatures = header("webhook-signature")?.split(" ");
-  if (
-    id === undefined ||
-    timestamp === undefined ||
-    !/^\d{1,12}$/.test(timestamp) ||
-    signatures === undefined ||
-    signatures.length > MAX_SIGNATURES
-  ) {
-    return refuse("webhook_unsigned", "expected webhook-id, webhook-timestamp in seconds, and webhook-signature");
-  }
-  return accept({ id, timestamp: Number(timestamp), body, signatures });
+  const age = checkWebhookAge("webhook-timestamp", signed.timestamp, check.now);
+  return age.ok ? readWebhookEvent(body, { id: signed.id, ...check }) : age;
 }
 
 /** `X-Signature` covers the body alone, so age and identity must be in it. */
@@ -146,38 +98,17 @@ function verifyBodySigned(body: string, signature: string, check: WebhookCheck):
   if (!check.secrets.some((secret) => isEqual(signature, signBody(body, secret)))) {
     return refuse("webhook_signature_invalid", "expected X-Signature to be of the raw body by the shared secret");
   }
-  const event = readEvent(body, undefined);
+  const event = readWebhookEvent(body, check);
   if (!event.ok) return event;
-  const sentAt = event.value.sent_at === undefined ? undefined : parseInstant(event.value.sent_at);
+  const sentAt = sentAtOf(event.value);
   if (sentAt === undefined) {
     return refuse(
       "webhook_unsigned",
       "expected webhook-id, webhook-timestamp and webhook-signature, or sent_at in the body",
     );
   }
-  const age = checkAge("sent_at", sentAt, check.now);
+  const age = checkWebhookAge("sent_at", sentAt, check.now);
   return age.ok ? event : age;
-}
-
-function checkAge(what: string, timestamp: number, now: number): Result<true> {
-  if (Math.abs(now - timestamp) <= WEBHOOK_TOLERANCE_SECONDS) return accept(true);
-  return refuse(
-    "webhook_too_old",
-    `expected ${what} within ${WEBHOOK_TOLERANCE_SECONDS} seconds of ${now}, got ${timestamp}`,
-  );
-}
-
-/** The event's id is the message's; the body may repeat it, and must when there is no header. */
-function readEvent(body: string, id: string | undefined): Result<ReceivedEvent> {
-  const parsed = parseJsonObject(body);
-  if (!parsed.ok) return refuse("webhook_invalid", parsed.refusal.detail);
-  const event = readShape(RECEIVED_EVENT, parsed.value, "event", "webhook_invalid");
-  if (!event.ok) return event;
-  const event_id = event.value.event_id ?? id;
-  if (event_id === undefined) return refuse("webhook_invalid", "event.event_id: expected to be there, is missing");
-  if (id !== undefined && event_id !== id)
-    return refuse("webhook_invalid", `event.event_id: expected ${id} as in webhook-id, got ${event_id}`);
-  return accept({ ...event.value, event_id });
 }
 
 function isSignedWith(
@@ -186,17 +117,18 @@ function isSignedWith(
   bodySignature: string | undefined,
   secret: string,
 ): boolean {
-  const expected = `v1,${encodeBase64(standardHmac(message, secretBytes(secret)))}`;
-  const isStandard = signatures.some((signature) => isEqual(signature, expected));
-  return isStandard && (bodySignature === undefined || isEqual(bodySignature, signBody(message.body, secret)));
+  const expected = standardSignature(message, secret);
+  if (!signatures.some((signature) => isEqual(signature, expected))) return false;
+  const isRotating = signatures.filter((signature) => signature.startsWith("v1,")).length > 1;
+  return isRotating || bodySignature === undefined || isEqual(bodySignature, signBody(message.body, secret));
 }
 
 function signBody(body: string, secret: string): string {
   return `sha256=${bytesToHex(hmac(sha256Hash, secretBytes(secret), utf8ToBytes(body)))}`;
 }
 
-function standardHmac({ id, timestamp, body }: WebhookMessage, key: Uint8Array): Uint8Array {
-  return hmac(sha256Hash, key, utf8ToBytes(`${id}.${timestamp}.${body}`));
+function standardSignature(message: WebhookMessage, secret: string): string {
+  return `v1,${encodeBase64(hmac(sha256Hash, secretBytes(secret), utf8ToBytes(signedWebhookText(message))))}`;
 }
 
 /** The HMAC key is the decoded bytes after `whsec_`. Our own secrets are well formed, so another one is a fault. */

@@ -47,6 +47,7 @@ export async function checkConsents(
   const readCreatorKey = rememberedCreatorKeys();
   const consents = new Map<string, HeldConsent>();
   const offences = emptyTally();
+  let ended = 0;
   const limit = Math.min(manifest.consents_count, MAX_CONSENTS_HELD);
   let tree = EMPTY_TREE;
   for await (const line of orderedLines(source.lines(manifest.consents_url), readConsentLine, limit)) {
@@ -61,7 +62,10 @@ export async function checkConsents(
       { keys, origin: checking.origin, now: checking.now() },
       readCreatorKey,
     );
-    if (!consent.ok) {
+    if (!consent.ok && consent.refusal.code === "key_not_in_force") {
+      // It ended with its key, and stays listed like any other that was revoked. An item that still stood on it would be covered by nothing.
+      ended += 1;
+    } else if (!consent.ok) {
       addOffence(offences, jti, consent.refusal);
     } else if (consent.value.claims.jti !== jti || consents.has(jti)) {
       addOffence(offences, jti, {
@@ -73,7 +77,12 @@ export async function checkConsents(
       consents.set(jti, { claims, creatorId, standing: await checkStanding(checking, consent.value, entries) });
     }
   }
-  recordTally(findings, "consents", offences, `${tree.size} consents hold`);
+  recordTally(
+    findings,
+    "consents",
+    offences,
+    `${tree.size - ended} consents hold${ended === 0 ? "" : `, ${ended} ended with their keys`}`,
+  );
   const root = encodeHex(rootOf(tree));
   record(
     findings,

@@ -52,6 +52,8 @@ export interface CheckDatasetOptions {
   readonly previous?: SeenSequences | undefined;
   /** When told, consents that name marketplaces must name this one. */
   readonly marketplaceId?: string | undefined;
+  /** Accepts what a platform in test mode signs; without it, `test: true` is refused as `test_document`. */
+  readonly allowTest?: boolean | undefined;
   /** Takes each verified item as it streams by, so that the report need not hold them all. The items count for nothing unless the report then says `usable`. */
   readonly onItem?: ((item: VerifiedItem) => void | Promise<void>) | undefined;
 }
@@ -106,8 +108,8 @@ export async function checkDataset(
     ({ datasetId, origin }) => `${datasetId} of ${origin}`,
   );
   if (place === undefined) return reportOf(findings, new Map(), {});
-  const { now, previous = {} } = options;
-  const checking: Checking = { ...place, source, now, previous, seen: new Map(), findings };
+  const { now, previous = {}, allowTest } = options;
+  const checking: Checking = { ...place, source, now, previous, seen: new Map(), findings, allowTest };
   const startedAt = now();
   const documents = await checkDocuments(checking, place);
   if (documents === undefined) return reportOf(findings, checking.seen, { place });

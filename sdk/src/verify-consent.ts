@@ -67,7 +67,8 @@ export interface VerifiedConsent extends AcceptedConsent {
  * acceptance, times, status. The first failure names the code, so a token that was never accepted
  * is refused with `consent_unaccepted`, a revoked one with `consent_revoked`. Without `status` (the
  * verified list that the token's `status.status_list.uri` names) revocation stays unchecked, and
- * the answer says so. A token that says `test: true` is refused with `test_document`.
+ * the answer says so. A token that says `test: true` is refused with `test_document`, unless the key
+ * set was fetched with `allowTest`.
  *
  * docs/wire-formats.md, "Consent".
  *
@@ -112,6 +113,7 @@ export async function verifyAcceptedConsent(
     origin: trust.origin,
     key: key.value,
     madeAt: madeAt(jws.value, acceptance, trust.now),
+    allowTest: trust.keys.allowsTest === true,
   });
   if (!signed.ok) return signed;
   const acceptedAt = await verifyConsentAcceptance(acceptance, token, signed.value.claims.jti, trust.keys);

@@ -20,7 +20,7 @@ export type VerifyDatasetOptions = HttpSourceOptions & Partial<CheckDatasetOptio
  *
  * It never throws on what a platform may send. Every body, page, redirect and time has a limit
  * (`limits.ts`); nothing outside the manifest's origin is asked; documents that say `test: true`
- * are refused. It remembers nothing: hand in the last report's `seen` as `previous`, and a document
+ * are refused unless `allowTest` says otherwise. It remembers nothing: hand in the last report's `seen` as `previous`, and a document
  * older than one seen before fails with `document_rolled_back`.
  *
  * @example
@@ -28,10 +28,10 @@ export type VerifyDatasetOptions = HttpSourceOptions & Partial<CheckDatasetOptio
  * if (!report.summary.usable) for (const check of report.checks) console.log(check.outcome, check.id, check.detail);
  */
 export async function verifyDataset(manifestUrl: string, options: VerifyDatasetOptions = {}): Promise<DatasetReport> {
-  const { now = epochSeconds, previous, marketplaceId, onItem, ...sourceOptions } = options;
+  const { now = epochSeconds, previous, marketplaceId, onItem, allowTest, ...sourceOptions } = options;
   const place = readManifestUrl(manifestUrl);
   const source = httpSource(place.ok ? place.value.origin : "", sourceOptions);
-  return checkDataset(manifestUrl, source, { now, previous, marketplaceId, onItem });
+  return checkDataset(manifestUrl, source, { now, previous, marketplaceId, onItem, allowTest });
 }
 
 /**
@@ -44,6 +44,8 @@ export interface KeySetQuery extends Omit<HttpSourceOptions, "client"> {
   /** Seconds since the epoch. */
   readonly now?: () => number;
   readonly previous?: SeenSequences;
+  /** Accepts what a platform in test mode signs; without it, `test: true` is refused as `test_document`. */
+  readonly allowTest?: boolean | undefined;
 }
 
 /**
@@ -56,6 +58,7 @@ export async function fetchKeySet({
   origin,
   now = epochSeconds,
   previous = {},
+  allowTest,
   ...sending
 }: KeySetQuery): Promise<Result<KeySet>> {
   if (!isOrigin(origin)) return refuse("identifier_invalid", `expected an origin, got ${origin}`);
@@ -67,6 +70,7 @@ export async function fetchKeySet({
     previous,
     seen: new Map(),
     findings: new Map(),
+    allowTest,
   });
 }
 
@@ -113,6 +117,7 @@ export async function fetchDatasetStatus({
   version,
   now = epochSeconds,
   previous = {},
+  allowTest,
   ...sending
 }: StatusQuery): Promise<Result<VerifiedStatus>> {
   if (!isOrigin(origin) || !isIdentifier(datasetId))
@@ -125,6 +130,7 @@ export async function fetchDatasetStatus({
     previous,
     seen: new Map(),
     findings: new Map(),
+    allowTest,
   };
   const keys = await readKeys(checking);
   if (!keys.ok) return keys;

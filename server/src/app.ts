@@ -2,87 +2,92 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import { type Refusal, refuse } from "@licet/protocol";
 import type { MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { ulid } from "ulid";
+import { addBackupRoutes } from "./backups/routes.ts";
 import { addConsentRoutes } from "./consents/routes.ts";
 import { addContentRoutes } from "./content/routes.ts";
 import type { Context } from "./context.ts";
 import { addCreatorRoutes } from "./creators/routes.ts";
 import { addDatasetRoutes } from "./datasets/routes.ts";
+import { isDatabaseAway } from "./db/is-away.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
 import { type Api, type ApiContext, type ApiEnv, RefusedRequest, sendProblem } from "./http/api.ts";
 import { authenticate } from "./http/authentication.ts";
+import { addClientRoutes } from "./http/oauth/client-routes.ts";
 import type { OauthServer } from "./http/oauth/provider.ts";
-import { actorOf } from "./http/principal.ts";
+import { addResourceMetadata } from "./http/oauth/resource-metadata.ts";
+import { addSessionRoutes } from "./http/oauth/session-routes.ts";
+import { limitRate, refuseTooMany } from "./http/rate-limits.ts";
+import { logRequest } from "./http/request-log.ts";
 import { openApiInfo } from "./http/openapi-info.ts";
 import { addSystemRoutes } from "./http/system-routes.ts";
+import { recordInteractions } from "./interactions/record-interactions.ts";
+import type { InteractionLog } from "./interactions/interaction-log.ts";
+import { addInteractionRoutes } from "./interactions/routes.ts";
+import { addKeyRoutes } from "./keys/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
+import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
 import { addReceiptRoutes } from "./receipts/routes.ts";
+import { addKeyRevocationRoutes } from "./revocations/key-routes.ts";
 import { addRevocationRoutes } from "./revocations/routes.ts";
+import { addSuspensionRoutes } from "./revocations/suspension-routes.ts";
 import { addWebhookRoutes } from "./webhooks/routes.ts";
 
 export interface AppParts {
   readonly oauth: OauthServer;
+  readonly interactions: InteractionLog;
   readonly isDraining: () => boolean;
 }
 
 /** The API: what every request goes through, then the routes of each slice. */
-export function createApp(ctx: Context, { oauth, isDraining }: AppParts): Api {
+export function createApp(ctx: Context, { oauth, interactions, isDraining }: AppParts): Api {
   const api: Api = new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) =>
       result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
   });
 
   api.use(logRequest(ctx));
+  api.use(recordInteractions(ctx, interactions));
   api.use(identifyCaller(ctx, oauth));
 
   addSystemRoutes(api, ctx, isDraining);
+  addResourceMetadata(api, ctx);
+  addClientRoutes(api, ctx);
+  addSessionRoutes(api, ctx);
+  addKeyRoutes(api, ctx);
   addCreatorRoutes(api, ctx);
   addContentRoutes(api, ctx);
   addConsentRoutes(api, ctx);
   addMarketplaceRoutes(api, ctx);
   addDatasetRoutes(api, ctx);
   addReceiptRoutes(api, ctx);
+  addReceiptKeyRoutes(api, ctx);
   addRevocationRoutes(api, ctx);
+  addSuspensionRoutes(api, ctx);
+  addKeyRevocationRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
+  addBackupRoutes(api, ctx);
+  addInteractionRoutes(api, ctx, interactions);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+  api.use("/openapi.json", limitRate(ctx, "GET /openapi.json"));
   api.doc31("/openapi.json", openApiInfo);
-  api.notFound((c) => answerUnrouted(c, ctx));
+  api.notFound(async (c) => (await refuseTooMany(ctx, c)) ?? answerUnrouted(c, ctx));
   api.onError((error, c) => sendProblem(c, ctx, refusalOf(ctx, error, c.get("requestId"))));
   return api;
 }
 
-function logRequest(ctx: Context): MiddlewareHandler<ApiEnv> {
-  return async (c, next) => {
-    const requestId = `req_${ulid(ctx.clock.nowMs())}`;
-    const startedMs = performance.now();
-    c.set("requestId", requestId);
-    c.set("principal", { kind: "anonymous" });
-    c.set("log", ctx.log.child({ request_id: requestId }));
-    await next();
-    c.header("x-request-id", requestId);
-    const { method, path } = c.req;
-    const caller = actorOf(c.get("principal"));
-    ctx.log.info(
-      {
-        request_id: requestId,
-        method,
-        path,
-        status: c.res.status,
-        caller,
-        duration_ms: Math.round(performance.now() - startedMs),
-      },
-      "request",
-    );
-  };
-}
-
 function identifyCaller(ctx: Context, oauth: OauthServer): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
-    const principal = await authenticate(ctx, oauth, c.req.header("authorization"));
-    if (!principal.ok) return sendProblem(c, ctx, principal.refusal);
+    const principal = await authenticate(ctx, oauth, c.env.incoming);
+    if (!principal.ok) {
+      const needsNonce = principal.refusal.code === "dpop_nonce_required";
+      const headers: Record<string, string> = needsNonce ? { "dpop-nonce": oauth.dpopNonce() } : {};
+      return (await refuseTooMany(ctx, c)) ?? sendProblem(c, ctx, principal.refusal, headers);
+    }
     c.set("principal", principal.value);
-    return next();
+    await next();
+    if (c.req.header("dpop") !== undefined) c.header("dpop-nonce", oauth.dpopNonce());
+    return undefined;
   };
 }
 
@@ -126,6 +131,10 @@ function refusalOf(ctx: Context, error: Error, requestId: string): Refusal {
   if (error instanceof RangeError)
     return refuse("input_invalid", "expected fewer, or less deeply nested, values").refusal;
   if (error instanceof HTTPException && error.status < 500) return refuse("body_malformed", error.message).refusal;
+  if (isDatabaseAway(error)) {
+    ctx.log.error({ request_id: requestId, error: String(error) }, "the database is away");
+    return refuse("unavailable", "the database does not answer or has no room").refusal;
+  }
   ctx.log.error({ request_id: requestId, error: error.message, stack: error.stack }, "a request failed");
   return refuse("internal", "the server failed; the log has more under this request_id").refusal;
 }

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
+import { DEFAULT_RATE_LIMITS } from "./http/rate-limit-policy.ts";
 import { fileOf } from "../../test/fixtures/child-process.ts";
 
 type Environment = Readonly<Record<string, string>>;
@@ -20,10 +21,28 @@ describe("without settings", () => {
       dataFolder: resolve("data"),
       databaseUrl: undefined,
       masterKey: undefined,
+      newMasterKey: undefined,
+      newMasterKeyPath: undefined,
+      mode: "live",
       logLevel: "info",
       allowedHosts: [],
+      maxSourceBytes: 2_147_483_648,
       sessionSeconds: 12 * 3_600,
+      rateLimits: DEFAULT_RATE_LIMITS,
+      interactionRetentionDays: 365,
       drainSeconds: 10,
+      compactionSeconds: 86_400,
+      unreadySeconds: 0,
+      databaseLimits: { poolSize: 10, statementSeconds: 60, lockSeconds: 20, idleTransactionSeconds: 60 },
+      copiesFolder: undefined,
+      documentMemoryBytes: 268_435_456,
+      trustedProxies: { isEmpty: true, includes: expect.any(Function) },
+      connectionLimits: {
+        maxConnections: 10_000,
+        maxConnectionsPerAddress: 256,
+        headersSeconds: 15,
+        requestSeconds: 120,
+      },
       exitWithParent: false,
     });
   });
@@ -48,13 +67,46 @@ describe("a setting", () => {
     [{ DATABASE_URL: "postgres://me@db/licet" }, { databaseUrl: "postgres://me@db/licet" }],
     [{ DATABASE_URL: "" }, { databaseUrl: undefined }],
     [{ LICET_MASTER_KEY: key.toString("base64url") }, { masterKey: new Uint8Array(key) }],
+    [{ LICET_NEW_MASTER_KEY: key.toString("base64url") }, { newMasterKey: new Uint8Array(key) }],
+    [{ LICET_NEW_MASTER_KEY_FILE: "/keys/next" }, { newMasterKeyPath: "/keys/next" }],
+    [{ LICET_MODE: "test" }, { mode: "test" }],
+    [{ LICET_MODE: "live" }, { mode: "live" }],
     [
       { LICET_ALLOW_HOSTS: " localhost:4300, [::1]:80 ,10.0.0.7:8080," },
       { allowedHosts: ["localhost:4300", "[::1]:80", "10.0.0.7:8080"] },
     ],
     [
-      { LICET_SESSION_HOURS: "1", LICET_DRAIN_SECONDS: "0", LICET_EXIT_WITH_PARENT: "1" },
-      { sessionSeconds: 3_600, drainSeconds: 0, exitWithParent: true },
+      {
+        LICET_SESSION_HOURS: "1",
+        LICET_DRAIN_SECONDS: "0",
+        LICET_EXIT_WITH_PARENT: "1",
+        LICET_COMPACTION_AFTER_HOURS: "0",
+      },
+      { sessionSeconds: 3_600, drainSeconds: 0, exitWithParent: true, compactionSeconds: undefined },
+    ],
+    [
+      {
+        LICET_UNREADY_SECONDS: "5",
+        LICET_DATABASE_POOL: "20",
+        LICET_STATEMENT_SECONDS: "30",
+        LICET_LOCK_SECONDS: "30",
+        LICET_IDLE_TRANSACTION_SECONDS: "5",
+        LICET_COPIES_DIR: "/srv/licet",
+        LICET_DOCUMENT_MEMORY_MB: "1",
+      },
+      {
+        unreadySeconds: 5,
+        databaseLimits: { poolSize: 20, statementSeconds: 30, lockSeconds: 30, idleTransactionSeconds: 5 },
+        copiesFolder: "/srv/licet",
+        documentMemoryBytes: 1_048_576,
+      },
+    ],
+    [
+      { LICET_RATE_LIMITS: "reading=10/1,bulk=off", LICET_INTERACTION_RETENTION_DAYS: "30" },
+      {
+        rateLimits: { ...DEFAULT_RATE_LIMITS, reading: { quota: 10, windowSeconds: 1 }, bulk: null },
+        interactionRetentionDays: 30,
+      },
     ],
     [{ LICET_CLIENT_ID: "of the command line", PATH: "/bin" }, {}],
   ])("%j is taken", (env, config) => {
@@ -95,12 +147,24 @@ describe("the boot is stopped by", () => {
     [{ LICET_LOG_LEVEL: "verbose" }, "LICET_LOG_LEVEL"],
     [{ LICET_LOG_LEVEL: "INFO" }, "LICET_LOG_LEVEL"],
     [{ LICET_ALLOW_HOSTS: "localhost" }, "LICET_ALLOW_HOSTS"],
+    [{ LICET_MAX_SOURCE_MEGABYTES: "0" }, "LICET_MAX_SOURCE_MEGABYTES"],
     [{ LICET_ALLOW_HOSTS: "http://localhost:80" }, "LICET_ALLOW_HOSTS"],
     [{ LICET_ALLOW_HOSTS: "*:80" }, "LICET_ALLOW_HOSTS"],
     [{ LICET_ALLOW_HOSTS: "localhost:70000" }, "LICET_ALLOW_HOSTS"],
     [{ LICET_SESSION_HOURS: "0" }, "LICET_SESSION_HOURS"],
     [{ LICET_SESSION_HOURS: "1e3" }, "LICET_SESSION_HOURS"],
     [{ LICET_DRAIN_SECONDS: "601" }, "LICET_DRAIN_SECONDS"],
+    [{ LICET_COMPACTION_AFTER_HOURS: "8785" }, "LICET_COMPACTION_AFTER_HOURS"],
+    [{ LICET_UNREADY_SECONDS: "-1" }, "LICET_UNREADY_SECONDS"],
+    [{ LICET_DATABASE_POOL: "1" }, "LICET_DATABASE_POOL"],
+    [{ LICET_STATEMENT_SECONDS: "0" }, "LICET_STATEMENT_SECONDS"],
+    [{ LICET_STATEMENT_SECONDS: "10", LICET_LOCK_SECONDS: "11" }, "LICET_LOCK_SECONDS"],
+    [{ LICET_IDLE_TRANSACTION_SECONDS: "never" }, "LICET_IDLE_TRANSACTION_SECONDS"],
+    [{ LICET_COPIES_DIR: "" }, "LICET_COPIES_DIR"],
+    [{ LICET_DOCUMENT_MEMORY_MB: "0" }, "LICET_DOCUMENT_MEMORY_MB"],
+    [{ LICET_RATE_LIMITS: "reading" }, "LICET_RATE_LIMITS"],
+    [{ LICET_RATE_LIMITS: "reading=1/1,reading=off" }, "LICET_RATE_LIMITS"],
+    [{ LICET_INTERACTION_RETENTION_DAYS: "0" }, "LICET_INTERACTION_RETENTION_DAYS"],
     [{ LICET_EXIT_WITH_PARENT: "yes" }, "LICET_EXIT_WITH_PARENT"],
     [{ LICET_ORIGN: "https://licet.example.org" }, "LICET_ORIGN"],
   ])("%j, in one line that names the setting", (env, setting) => {
@@ -190,3 +254,37 @@ describe("as a process", () => {
 function lastLine(text: string): string {
   return text.trimEnd().split("\n").at(-1) ?? "";
 }
+
+describe("the transport", () => {
+  const files = { LICET_TLS_CERT: "/tls/cert.pem", LICET_TLS_KEY: "/tls/key.pem" };
+
+  test("with a certificate makes the origin https", () => {
+    expect(readConfig({ ...files, LICET_MTLS_PORT: "4243", LICET_MTLS_CA: "/tls/ca.pem" })).toMatchObject({
+      origin: "https://localhost:4242",
+      tls: { certPath: "/tls/cert.pem", keyPath: "/tls/key.pem" },
+      mtlsPort: 4243,
+      mtlsCaPath: "/tls/ca.pem",
+    });
+    expect(readConfig({ ...files, LICET_PORT: "443" }).origin).toBe("https://localhost");
+  });
+
+  test("knows the proxies that may speak for others", () => {
+    const { trustedProxies } = readConfig({ LICET_TRUSTED_PROXIES: "10.0.0.0/8, 192.0.2.1,2001:db8::/32" });
+    const addresses = ["10.9.8.7", "192.0.2.1", "::ffff:10.1.1.1", "2001:db8::1", "192.0.2.2", "11.0.0.1", "nobody"];
+    expect(addresses.filter((address) => trustedProxies.includes(address))).toEqual(addresses.slice(0, 4));
+  });
+
+  test.each<[env: Environment, message: RegExp]>([
+    [{ LICET_TLS_CERT: "/tls/cert.pem" }, /^LICET_TLS_KEY: expected with LICET_TLS_CERT/],
+    [{ LICET_TLS_KEY: "/tls/key.pem" }, /^LICET_TLS_CERT: expected with LICET_TLS_KEY/],
+    [{ ...files, LICET_ORIGIN: "http://localhost:4242" }, /^LICET_ORIGIN: expected https, since LICET_TLS_CERT/],
+    [{ LICET_MTLS_PORT: "4243" }, /^LICET_MTLS_PORT: expected with LICET_TLS_CERT/],
+    [{ ...files, LICET_MTLS_PORT: "4242" }, /^LICET_MTLS_PORT: expected another port/],
+    [{ ...files, LICET_MTLS_CA: "/tls/ca.pem" }, /^LICET_MTLS_CA: expected with LICET_MTLS_PORT or/],
+    [{ LICET_TRUSTED_PROXIES: "10.0.0.1, proxy.example" }, /^LICET_TRUSTED_PROXIES: .*got proxy\.example$/],
+    [{ LICET_TRUSTED_PROXIES: "10.1" }, /^LICET_TRUSTED_PROXIES: .*got 10\.1$/],
+    [{ LICET_HEADERS_SECONDS: "20", LICET_REQUEST_SECONDS: "10" }, /^LICET_REQUEST_SECONDS: expected at least/],
+  ])("%j is refused", (env, message) => {
+    expect(() => readConfig(env)).toThrow(message);
+  });
+});

@@ -1,5 +1,7 @@
 import { decodeBase64url, isOrigin } from "@licet/protocol";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { type TrustedProxies, trustedProxiesOf } from "./http/trusted-proxies.ts";
+import { type RateLimitPolicy, DEFAULT_RATE_LIMITS, parseRateLimits } from "./http/rate-limit-policy.ts";
 
 /** What an operator sets, read once at start; everything else derives from it. */
 export interface Config {
@@ -9,18 +11,73 @@ export interface Config {
   readonly port: number;
   /** Holds the embedded database and the master key. */
   readonly dataFolder: string;
+  /** Holds the journal of refusals, which a restore replays: best on another disk than the database. */
+  readonly journalFolder: string;
   /** PostgreSQL; undefined means the embedded PGlite. */
   readonly databaseUrl: string | undefined;
   /** 32 bytes; undefined means a key file in the data folder. */
   readonly masterKey: Uint8Array | undefined;
+  /** 32 bytes that `licet keys rewrap` seals everything with instead. */
+  readonly newMasterKey: Uint8Array | undefined;
+  /** The file that has them, or will. */
+  readonly newMasterKeyPath: string | undefined;
+  /** In `test`, everything that is signed says `test: true`, and live readers refuse it. */
+  readonly mode: Mode;
   readonly logLevel: LogLevel;
   /** `host:port` pairs that outbound requests may reach although they are private or not https. */
   readonly allowedHosts: readonly string[];
+  /** The largest work that is read from its URL when it is registered. */
+  readonly maxSourceBytes: number;
   readonly sessionSeconds: number;
   readonly drainSeconds: number;
+  /** How long after a dataset lost something its next version, without it, is published; undefined means never by itself. */
+  readonly compactionSeconds: number | undefined;
+  /** How long a stop still takes requests while `/readyz` says no. */
+  readonly unreadySeconds: number;
+  /** Of PostgreSQL; the embedded database has one connection and waits for nobody. */
+  readonly databaseLimits: DatabaseLimits;
+  /** Where copies of the public documents are kept as files; undefined means nowhere. */
+  readonly copiesFolder: string | undefined;
+  readonly documentMemoryBytes: number;
+  readonly rateLimits: RateLimitPolicy;
+  readonly interactionRetentionDays: number;
+  /** PEM files of our own TLS; undefined means plain HTTP, for loopback or behind a proxy. */
+  readonly tls: TlsFiles | undefined;
+  /** A port that asks for client certificates; undefined means none. */
+  readonly mtlsPort: number | undefined;
+  /** A PEM file of the authorities that `tls_client_auth` certificates must come from. */
+  readonly mtlsCaPath: string | undefined;
+  /** Who may say where a request came from. */
+  readonly trustedProxies: TrustedProxies;
+  readonly connectionLimits: ConnectionLimits;
   /** Stop when standard input closes, so that no server outlives the program that started it. */
   readonly exitWithParent: boolean;
 }
+
+export interface DatabaseLimits {
+  /** Connections at once, beside those of the job queue and the one that listens. */
+  readonly poolSize: number;
+  readonly statementSeconds: number;
+  readonly lockSeconds: number;
+  readonly idleTransactionSeconds: number;
+}
+
+export interface TlsFiles {
+  readonly certPath: string;
+  readonly keyPath: string;
+}
+
+/** What one server takes upon itself at once, and how long it waits for slow senders. */
+export interface ConnectionLimits {
+  readonly maxConnections: number;
+  /** Of one client address; proxies that we trust may have as many as they like. */
+  readonly maxConnectionsPerAddress: number;
+  readonly headersSeconds: number;
+  readonly requestSeconds: number;
+}
+
+export const MODES = ["live", "test"] as const;
+export type Mode = (typeof MODES)[number];
 
 export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -33,37 +90,89 @@ export const ENVIRONMENT = {
   LICET_HOST: "the address to listen on (default: 127.0.0.1)",
   LICET_PORT: "the port to listen on; 0 picks a free one and needs no LICET_ORIGIN (default: 4242)",
   LICET_DATA_DIR: "the folder for the embedded database and the master key (default: ./data)",
+  LICET_JOURNAL_DIR:
+    "the folder for the journal of refusals that a restore replays; best on another disk (default: journal in the data folder)",
   DATABASE_URL: "a PostgreSQL connection string; without it the embedded database is used",
   LICET_MASTER_KEY:
     "32 bytes in base64url that seal private keys and secrets (default: a 0600 file in the data folder)",
+  LICET_NEW_MASTER_KEY: "32 bytes in base64url for licet keys rewrap, which seals everything anew with them",
+  LICET_NEW_MASTER_KEY_FILE: "a 0600 file with them, made by licet keys rewrap when it is not there",
+  LICET_MODE:
+    "live, or test: everything that is signed says test: true, and live readers refuse it; a database keeps its mode (default: live)",
   LICET_LOG_LEVEL: `one of ${LOG_LEVELS.join(" ")} (default: info)`,
   LICET_ALLOW_HOSTS: "host:port pairs, separated by commas, that webhooks and registrations may reach without https",
+  LICET_MAX_SOURCE_MEGABYTES: "the largest work that is read from its URL when it is registered (default: 2048)",
   LICET_SESSION_HOURS: "how long a creator's session lasts (default: 12)",
+  LICET_RATE_LIMITS:
+    "off, or requests per seconds such as reading=30000/60,bulk=off for anonymous, reading, writing, bulk, revoking, tokens (docs/operations.md#limits has the defaults)",
+  LICET_INTERACTION_RETENTION_DAYS: "how long the interaction log is kept, by whole months (default: 365)",
+  LICET_COMPACTION_AFTER_HOURS:
+    "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
+  LICET_UNREADY_SECONDS:
+    "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",
+  LICET_DATABASE_POOL: "connections to PostgreSQL at once (default: 10)",
+  LICET_STATEMENT_SECONDS: "how long PostgreSQL may work on one statement (default: 60)",
+  LICET_LOCK_SECONDS: "how long one statement may wait for locks (default: 20)",
+  LICET_IDLE_TRANSACTION_SECONDS: "when PostgreSQL ends a transaction that nobody goes on with (default: 60)",
+  LICET_COPIES_DIR: "a folder for copies of the public documents, which any web server can serve (default: none)",
+  LICET_DOCUMENT_MEMORY_MB: "how much memory copies of documents may take (default: 256)",
+  LICET_TLS_CERT: "a PEM file with the certificate and its chain, for TLS by this server; read again when it changes",
+  LICET_TLS_KEY: "a PEM file with the certificate's private key",
+  LICET_MTLS_PORT: "a second port that asks clients for a certificate; needs LICET_TLS_CERT",
+  LICET_MTLS_CA: "a PEM file with the authorities whose certificates tls_client_auth accepts",
+  LICET_TRUSTED_PROXIES:
+    "IP addresses and CIDR ranges, separated by commas, of proxies whose X-Forwarded-For, Forwarded and Client-Cert are believed",
+  LICET_MAX_CONNECTIONS: "how many connections are open at most (default: 10000)",
+  LICET_MAX_CONNECTIONS_PER_ADDRESS: "how many of them from one address (default: 256)",
+  LICET_HEADERS_SECONDS: "how long a client may take to send a request's headers (default: 15)",
+  LICET_REQUEST_SECONDS: "how long a client may take to send a whole request (default: 120)",
   LICET_EXIT_WITH_PARENT: "1 stops the server when its standard input closes (default: 0)",
 } as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const DEFAULT_PORT = 4242;
+const MEGABYTE = 1_048_576;
 const MAX_PORT = 65_535;
+const MAX_COMPACTION_HOURS = 8_784;
 
 /** Reads the environment. Throws a {@link ConfigError} on what contradicts itself. */
 export function readConfig(env: Environment): Config {
   refuseUnknown(env);
   const port = readNumber(env, "LICET_PORT", DEFAULT_PORT, { min: 0, max: MAX_PORT });
   const host = readText(env, "LICET_HOST", "127.0.0.1");
+  const tls = readTlsFiles(env);
+  const trustedProxies = readTrustedProxies(env["LICET_TRUSTED_PROXIES"]);
   return {
-    origin: readOrigin(env["LICET_ORIGIN"], { host, port }),
+    origin: readOrigin(env["LICET_ORIGIN"], { host, port, tls }),
     host,
     port,
     dataFolder: resolve(readText(env, "LICET_DATA_DIR", "data")),
+    journalFolder: readJournalFolder(env),
     databaseUrl: readDatabaseUrl(env["DATABASE_URL"]),
     masterKey: readMasterKey(env["LICET_MASTER_KEY"]),
+    newMasterKey: readMasterKey(env["LICET_NEW_MASTER_KEY"], "LICET_NEW_MASTER_KEY"),
+    newMasterKeyPath: readNewMasterKeyPath(env),
+    mode: readMode(env["LICET_MODE"]),
     logLevel: readLogLevel(env["LICET_LOG_LEVEL"]),
     allowedHosts: readAllowedHosts(env["LICET_ALLOW_HOSTS"]),
+    maxSourceBytes: readNumber(env, "LICET_MAX_SOURCE_MEGABYTES", 2_048, { min: 1, max: 1_048_576 }) * MEGABYTE,
     sessionSeconds: readNumber(env, "LICET_SESSION_HOURS", 12, { min: 1, max: 720 }) * 3_600,
+    rateLimits: readRateLimits(env["LICET_RATE_LIMITS"]),
+    interactionRetentionDays: readNumber(env, "LICET_INTERACTION_RETENTION_DAYS", 365, { min: 1, max: 36_500 }),
+    compactionSeconds:
+      readNumber(env, "LICET_COMPACTION_AFTER_HOURS", 24, { min: 0, max: MAX_COMPACTION_HOURS }) * 3_600 || undefined,
     drainSeconds: readNumber(env, "LICET_DRAIN_SECONDS", 10, { min: 0, max: 600 }),
+    unreadySeconds: readNumber(env, "LICET_UNREADY_SECONDS", 0, { min: 0, max: 600 }),
+    databaseLimits: readDatabaseLimits(env),
+    copiesFolder: readPath(env, "LICET_COPIES_DIR"),
+    documentMemoryBytes: readNumber(env, "LICET_DOCUMENT_MEMORY_MB", 256, { min: 1, max: 65_536 }) * 1_048_576,
+    tls,
+    mtlsPort: readMtlsPort(env, { port, tls }),
+    mtlsCaPath: readMtlsCaPath(env),
+    trustedProxies,
+    connectionLimits: readConnectionLimits(env),
     exitWithParent: readNumber(env, "LICET_EXIT_WITH_PARENT", 0, { min: 0, max: 1 }) === 1,
   };
 }
@@ -98,8 +207,9 @@ const OTHER_PROGRAMS = [
 ];
 
 /** Empty when a free port is to be part of it: then nobody but this machine can be meant. */
-function readOrigin(text: string | undefined, { host, port }: Pick<Config, "host" | "port">): string {
-  if (text === undefined && port !== 0) return `http://localhost:${port}`;
+function readOrigin(text: string | undefined, { host, port, tls }: Pick<Config, "host" | "port" | "tls">): string {
+  if (text === undefined && port !== 0)
+    return tls === undefined ? `http://localhost:${port}` : `https://localhost${port === 443 ? "" : `:${port}`}`;
   if (text === undefined) {
     if (!isLoopback(urlHost(host)))
       throw new ConfigError(
@@ -115,7 +225,72 @@ function readOrigin(text: string | undefined, { host, port }: Pick<Config, "host
   if (url.protocol !== "https:" && !isLoopback(url.hostname)) {
     throw new ConfigError(`LICET_ORIGIN: expected https, since ${url.hostname} is not this machine, got ${text}`);
   }
+  if (url.protocol !== "https:" && tls !== undefined)
+    throw new ConfigError(`LICET_ORIGIN: expected https, since LICET_TLS_CERT turns on TLS, got ${text}`);
   return text;
+}
+
+function readTlsFiles(env: Environment): TlsFiles | undefined {
+  const cert = readPath(env, "LICET_TLS_CERT");
+  const key = readPath(env, "LICET_TLS_KEY");
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined) throw new ConfigError("LICET_TLS_CERT: expected with LICET_TLS_KEY, got none");
+  if (key === undefined) throw new ConfigError("LICET_TLS_KEY: expected with LICET_TLS_CERT, got none");
+  return { certPath: cert, keyPath: key };
+}
+
+function readMtlsPort(env: Environment, { port, tls }: Pick<Config, "port" | "tls">): number | undefined {
+  if (env["LICET_MTLS_PORT"] === undefined) return undefined;
+  const mtlsPort = readNumber(env, "LICET_MTLS_PORT", 0, { min: 0, max: MAX_PORT });
+  if (tls === undefined)
+    throw new ConfigError("LICET_MTLS_PORT: expected with LICET_TLS_CERT and LICET_TLS_KEY, got neither");
+  if (mtlsPort !== 0 && mtlsPort === port)
+    throw new ConfigError(`LICET_MTLS_PORT: expected another port than LICET_PORT, got ${mtlsPort} for both`);
+  return mtlsPort;
+}
+
+function readMtlsCaPath(env: Environment): string | undefined {
+  const path = readPath(env, "LICET_MTLS_CA");
+  if (path !== undefined && env["LICET_MTLS_PORT"] === undefined && env["LICET_TRUSTED_PROXIES"] === undefined)
+    throw new ConfigError(
+      "LICET_MTLS_CA: expected with LICET_MTLS_PORT or LICET_TRUSTED_PROXIES, since no client certificate arrives otherwise",
+    );
+  return path;
+}
+
+function readTrustedProxies(text = ""): TrustedProxies {
+  const ranges = text
+    .split(",")
+    .map((range) => range.trim())
+    .filter((range) => range !== "");
+  try {
+    return trustedProxiesOf(ranges);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ConfigError(
+      `LICET_TRUSTED_PROXIES: expected IP addresses or CIDR ranges separated by commas, got ${error.message}`,
+    );
+  }
+}
+
+function readConnectionLimits(env: Environment): ConnectionLimits {
+  const headersSeconds = readNumber(env, "LICET_HEADERS_SECONDS", 15, { min: 1, max: 600 });
+  const requestSeconds = readNumber(env, "LICET_REQUEST_SECONDS", 120, { min: 1, max: 3_600 });
+  if (requestSeconds < headersSeconds)
+    throw new ConfigError(
+      `LICET_REQUEST_SECONDS: expected at least LICET_HEADERS_SECONDS (${headersSeconds}), got ${requestSeconds}`,
+    );
+  return {
+    maxConnections: readNumber(env, "LICET_MAX_CONNECTIONS", 10_000, { min: 1, max: 1_000_000 }),
+    maxConnectionsPerAddress: readNumber(env, "LICET_MAX_CONNECTIONS_PER_ADDRESS", 256, { min: 1, max: 1_000_000 }),
+    headersSeconds,
+    requestSeconds,
+  };
+}
+
+/** A path as it is written, from the working folder. */
+function readPath(env: Environment, name: string): string | undefined {
+  return env[name] === undefined ? undefined : resolve(readText(env, name, ""));
 }
 
 function readDatabaseUrl(text: string | undefined): string | undefined {
@@ -125,14 +300,42 @@ function readDatabaseUrl(text: string | undefined): string | undefined {
   return text;
 }
 
-function readMasterKey(text: string | undefined): Uint8Array | undefined {
+function readDatabaseLimits(env: Environment): DatabaseLimits {
+  const statementSeconds = readNumber(env, "LICET_STATEMENT_SECONDS", 60, { min: 1, max: 3_600 });
+  const lockSeconds = readNumber(env, "LICET_LOCK_SECONDS", 20, { min: 1, max: 3_600 });
+  if (lockSeconds > statementSeconds)
+    throw new ConfigError(
+      `LICET_LOCK_SECONDS: expected at most LICET_STATEMENT_SECONDS (${statementSeconds}), which the waiting counts towards, got ${lockSeconds}`,
+    );
+  return {
+    poolSize: readNumber(env, "LICET_DATABASE_POOL", 10, { min: 2, max: 1_000 }),
+    statementSeconds,
+    lockSeconds,
+    idleTransactionSeconds: readNumber(env, "LICET_IDLE_TRANSACTION_SECONDS", 60, { min: 1, max: 3_600 }),
+  };
+}
+
+function readNewMasterKeyPath(env: Environment): string | undefined {
+  const path = readPath(env, "LICET_NEW_MASTER_KEY_FILE");
+  if (path !== undefined && env["LICET_NEW_MASTER_KEY"] !== undefined)
+    throw new ConfigError("LICET_NEW_MASTER_KEY_FILE: expected it or LICET_NEW_MASTER_KEY, got both");
+  return path;
+}
+
+function readMasterKey(text: string | undefined, name = "LICET_MASTER_KEY"): Uint8Array | undefined {
   if (text === undefined) return undefined;
   const key = decodeBase64url(text);
   if (key?.length !== 32)
     throw new ConfigError(
-      `LICET_MASTER_KEY: expected 32 bytes in base64url, got ${key === undefined ? "other characters" : key.length}`,
+      `${name}: expected 32 bytes in base64url, got ${key === undefined ? "other characters" : key.length}`,
     );
   return key;
+}
+
+function readMode(text = "live"): Mode {
+  const mode = MODES.find((known) => known === text);
+  if (mode === undefined) throw new ConfigError(`LICET_MODE: expected live or test, got ${text}`);
+  return mode;
 }
 
 function readLogLevel(text = "info"): LogLevel {
@@ -154,6 +357,17 @@ function readAllowedHosts(text = ""): readonly string[] {
   if (wrong !== undefined)
     throw new ConfigError(`LICET_ALLOW_HOSTS: expected host:port pairs separated by commas, got ${wrong}`);
   return hosts;
+}
+
+function readRateLimits(text: string | undefined): RateLimitPolicy {
+  if (text === undefined) return DEFAULT_RATE_LIMITS;
+  const policy = parseRateLimits(text);
+  if (!policy.ok) throw new ConfigError(`LICET_RATE_LIMITS: ${policy.refusal.detail}`);
+  return policy.value;
+}
+
+function readJournalFolder(env: Environment): string {
+  return resolve(readText(env, "LICET_JOURNAL_DIR", join(readText(env, "LICET_DATA_DIR", "data"), "journal")));
 }
 
 function readText(env: Environment, name: string, fallback: string): string {

@@ -1,10 +1,13 @@
 import type { KeyPurpose, Signer } from "@licet/protocol";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
-import type { Db } from "./db/open-database.ts";
+import type { Db, Trx } from "./db/open-database.ts";
+import type { Notices } from "./db/notifications.ts";
 import type { Sealer } from "./db/sealing.ts";
 import type { Documents } from "./documents/documents.ts";
-import type { OutboundFetch } from "./http/outbound.ts";
+import type { Journal } from "./events/journal.ts";
+import type { Outbound } from "./http/outbound.ts";
+import type { RateLimits } from "./http/rate-limits.ts";
 import type { Jobs } from "./jobs/jobs.ts";
 
 /** Where time comes from; tests hold their own. */
@@ -15,7 +18,14 @@ export interface Clock {
 
 /** The platform's signing keys: who signs for a purpose now. */
 export interface SigningKeys {
+  /** By the copy in memory: for what is signed on its way out and kept nowhere. */
   readonly signerFor: (purpose: KeyPurpose) => Signer;
+  /** By the database: until the transaction ends, no key is handed over or revoked. `now` in seconds since the epoch. */
+  readonly signerIn: (trx: Trx, purpose: KeyPurpose, now: number) => Promise<Signer>;
+  /** The signer of one key that something was prepared for; undefined once it is active no more. */
+  readonly signerOfKey: (trx: Trx, kid: string) => Promise<Signer | undefined>;
+  /** Reads the keys again, after one was made, handed over, retired or revoked here or on another server. */
+  readonly reload: () => Promise<void>;
 }
 
 /** Everything an operation may need, wired by hand in start-server.ts. */
@@ -27,9 +37,13 @@ export interface Context {
   readonly db: Db;
   readonly sealer: Sealer;
   readonly signingKeys: SigningKeys;
+  /** Word between the servers of one database. */
+  readonly notices: Notices;
   readonly documents: Documents;
+  readonly journal: Journal;
   readonly jobs: Jobs;
-  readonly outbound: OutboundFetch;
+  readonly rateLimits: RateLimits;
+  readonly outbound: Outbound;
 }
 
 /** Seconds since the epoch, as signed things count. */

@@ -2,6 +2,19 @@ import { ConfigError, readConfig } from "./config.ts";
 
 /** The server as a process: environment in, one JSON line out when ready, SIGTERM to stop. */
 async function main(): Promise<void> {
+  const task = process.argv.slice(2);
+  if (task.length > 0) {
+    const { runOffline } = await import("./offline.ts");
+    // Whatever is not committed by then is undone.
+    if (process.env["LICET_EXIT_WITH_PARENT"] === "1") process.stdin.on("end", () => process.exit(1)).resume();
+    await runOffline(
+      task,
+      () => readConfig(process.env),
+      (line) => void process.stdout.write(`${JSON.stringify(line)}\n`),
+    );
+    process.stdin.removeAllListeners("end").destroy();
+    return;
+  }
   const config = readConfig(process.env);
   // Loaded only now, so that a bad setting is answered at once and with one line.
   const { startServer } = await import("./start-server.ts");

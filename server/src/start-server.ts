@@ -1,29 +1,42 @@
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
-import { once } from "node:events";
 import { pino } from "pino";
 import { createApp } from "./app.ts";
-import { type Config, ConfigError, urlHost } from "./config.ts";
+import type { Config } from "./config.ts";
 import type { Clock, Context } from "./context.ts";
 import { closeAbandonedDrafts } from "./consents/close-abandoned-drafts.ts";
+import { finishAcceptances } from "./consents/sign-acceptances-again.ts";
+import { compactDueDatasets } from "./datasets/compact-dataset.ts";
 import { registerOffers, retryRegistrations } from "./datasets/register-dataset.ts";
 import { migrate } from "./db/migrate.ts";
+import { type Notices, startNotices } from "./db/notifications.ts";
 import { type Database, openDatabase } from "./db/open-database.ts";
-import { readMasterKey, sealerOf } from "./db/sealing.ts";
+import { readMasterKey, settleMasterKey } from "./db/master-key.ts";
+import { sealerOf } from "./db/sealing.ts";
+import { type Copies, startCopies } from "./documents/copy-folder.ts";
 import { createDocuments } from "./documents/documents.ts";
+import { signDueDocuments } from "./documents/sign-due.ts";
+import { type Listening, listen } from "./http/listen.ts";
 import { createNodeHandler } from "./http/node-handler.ts";
 import { createOauthServer } from "./http/oauth/provider.ts";
 import { createBootstrapToken } from "./http/oauth/sessions.ts";
 import { deleteExpired } from "./http/oauth/store.ts";
+import { forgetKeys } from "./http/idempotency.ts";
+import { createRateLimits } from "./http/rate-limits.ts";
 import { createOutbound } from "./http/outbound.ts";
+import { createJournal } from "./events/journal.ts";
 import { markHandled, readUnhandled } from "./events/store.ts";
+import { type InteractionLog, createInteractionLog } from "./interactions/interaction-log.ts";
+import { recordIssuedToken } from "./interactions/record-interactions.ts";
 import { type Jobs, type QueueName, startJobs } from "./jobs/jobs.ts";
 import { hasSigningKeys, loadSigningKeys } from "./keys/load-signing-keys.ts";
+import { opensKeys } from "./keys/open-keys.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
+import { retireKeys } from "./keys/rotate-keys.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
 import { type Deliveries, startDeliveries } from "./webhooks/deliver.ts";
 import { fanOut } from "./webhooks/fan-out.ts";
+import { forgetDeliveries } from "./webhooks/forget-deliveries.ts";
 
 export interface ServerOptions {
   readonly config: Config;
@@ -32,6 +45,8 @@ export interface ServerOptions {
 
 export interface RunningServer {
   readonly origin: string;
+  /** Where clients show certificates; undefined when there is no such port. */
+  readonly mtlsOrigin: string | undefined;
   /** The operator's token at the very first start, otherwise undefined: it is shown once. */
   readonly bootstrapToken: string | undefined;
   readonly ctx: Context;
@@ -40,66 +55,55 @@ export interface RunningServer {
 }
 
 const SYSTEM_CLOCK: Clock = { nowMs: () => Date.now() };
-const HEADERS_TIMEOUT_MS = 15_000;
-/** Longer than a reverse proxy keeps its connections, so that none is closed under a request of its. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-const REQUEST_TIMEOUT_MS = 120_000;
-const MAX_HEADER_BYTES = 16_384;
-/** While stopping, a connection is closed this soon after its last request. */
-const IDLE_CHECK_MS = 50;
 /** An event that its job has not dealt with by then is looked after by the sweep. */
 const UNHANDLED_MS = 3_000;
 const MAX_UNHANDLED = 100;
-const SWEEP_SECONDS = { unhandled: 2, deliveries: 1, expiry: 2, drafts: 30, sessions: 300 } as const;
+/** What a fact left for the journal is written by the fact itself, unless that fails. */
+const UNWRITTEN_MS = 3_000;
+const SWEEP_SECONDS = {
+  unhandled: 2,
+  journal: 2,
+  deliveries: 1,
+  oldDeliveries: 3_600,
+  expiry: 2,
+  compaction: 5,
+  drafts: 30,
+  keys: 10,
+  sessions: 300,
+  interactions: 1,
+  months: 3_600,
+  idempotency: 300,
+  rateLimits: 60,
+  signing: 5,
+} as const;
 
 /** Boots the whole server: database, keys, documents, jobs, HTTP. Throws a ConfigError on what contradicts itself. */
 export async function startServer({ config, clock = SYSTEM_CLOCK }: ServerOptions): Promise<RunningServer> {
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
-  const server = createServer({
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    maxHeaderSize: MAX_HEADER_BYTES,
-  });
-  server.on("request", answerNotReady);
-  const origin = await listen(server, config);
-  const undo: (() => unknown)[] = [() => server.close()];
+  const listening = await listen({ config, clock, log });
+  const { origin, mtlsOrigin } = listening;
+  const undo: (() => unknown)[] = [() => listening.close()];
   try {
     const database = await openDatabase(config, log);
     undo.unshift(() => database.close());
-    await database.holdAlone();
     const added = await migrate(database);
     if (added.length > 0) log.info({ migrations: added }, "the database is up to date");
     const jobs = await startJobs(database, log);
     undo.unshift(() => jobs.stop());
-    const ctx = await createContext({ config: { ...config, origin }, clock, database, jobs, log });
-    const stop = await serve(ctx, server, database);
-    const bootstrapToken = await createBootstrapToken(ctx);
+    const notices = await startNotices(database, log);
+    undo.unshift(() => notices.stop());
+    // Of servers that start for the first time together, one makes keys, terms and the operator's token.
+    const running = await database.alone(async () => {
+      const ctx = await createContext({ config: { ...config, origin }, clock, database, jobs, notices, log });
+      const stop = await serve(ctx, listening, database);
+      return { origin, mtlsOrigin, bootstrapToken: await createBootstrapToken(ctx), ctx, stop };
+    });
     log.info({ origin, engine: database.engine }, "listening");
-    return { origin, bootstrapToken, ctx, stop };
+    return running;
   } catch (error) {
     for (const step of undo) await step();
     throw error;
   }
-}
-
-function answerNotReady(_request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(503, { "retry-after": "1", "cache-control": "no-store" }).end();
-}
-
-/** The port is taken first, because a free one becomes part of the origin that everything is signed with. */
-async function listen(server: Server, config: Config): Promise<string> {
-  server.listen(config.port, config.host);
-  try {
-    await once(server, "listening");
-  } catch (error) {
-    throw new ConfigError(
-      `LICET_PORT: cannot listen on ${config.host}:${config.port} (${error instanceof Error ? error.message : String(error)})`,
-    );
-  }
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : config.port;
-  return config.origin === "" ? `http://${urlHost(config.host)}:${port}` : config.origin;
 }
 
 interface ContextParts {
@@ -107,14 +111,20 @@ interface ContextParts {
   readonly clock: Clock;
   readonly database: Database;
   readonly jobs: Jobs;
+  readonly notices: Notices;
   readonly log: Context["log"];
 }
 
-async function createContext({ config, clock, database: { db }, jobs, log }: ContextParts): Promise<Context> {
+/** Wires what operations need. */
+export async function createContext(parts: ContextParts): Promise<Context> {
+  const { config, clock, jobs, notices, log } = parts;
+  const { db } = parts.database;
   const { origin } = config;
+  await settleMasterKey(config, (key) => opensKeys(db, sealerOf(key)));
   const sealer = sealerOf(readMasterKey(config, { isFirstStart: !(await hasSigningKeys(db)) }));
-  const signingKeys = await loadSigningKeys({ db, sealer, clock });
-  const documents = createDocuments({ db, clock, origin, signingKeys });
+  const signingKeys = await loadSigningKeys({ db, sealer, clock, mode: config.mode });
+  notices.on("signing-keys", () => signingKeys.reload());
+  const documents = createDocuments({ db, clock, origin, signingKeys, notices, config });
   return {
     config,
     origin,
@@ -123,32 +133,73 @@ async function createContext({ config, clock, database: { db }, jobs, log }: Con
     db,
     sealer,
     signingKeys,
+    notices,
     documents,
+    journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
     jobs,
-    outbound: createOutbound(config.allowedHosts),
+    rateLimits: createRateLimits({ config, db, log }),
+    outbound: createOutbound({ allowedHosts: config.allowedHosts }),
   };
 }
 
-async function serve(ctx: Context, server: Server, database: Database): Promise<() => Promise<void>> {
+async function serve(ctx: Context, listening: Listening, database: Database): Promise<() => Promise<void>> {
   await publishKeySet(ctx);
+  await finishAcceptances(ctx);
   await publishBuiltInTerms(ctx);
   await publishRevocationView(ctx);
   const deliveries = startDeliveries(ctx);
+  await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
   await startWorkers(ctx, deliveries);
+  const copies = startCopiesOf(ctx);
   let draining = false;
-  const oauth = await createOauthServer(ctx);
-  const api = createApp(ctx, { oauth, isDraining: () => draining });
-  server.off("request", answerNotReady);
-  server.on("request", createNodeHandler(ctx, oauth, api));
+  const oauth = await createOauthServer(ctx, listening);
+  const interactions = createInteractionLog(ctx);
+  await sweepRequests(ctx, interactions);
+  const api = createApp(ctx, { oauth, interactions, isDraining: () => draining });
+  const answer = createNodeHandler(ctx, {
+    oauth,
+    api,
+    onTokenIssued: (issued) => void recordIssuedToken(ctx, interactions, issued),
+  });
+  listening.answerWith((request, response) => {
+    // Whoever is answered while the server stops comes back on another connection, to another server.
+    if (draining) response.shouldKeepAlive = false;
+    answer(request, response);
+  });
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     draining = true;
-    await drain(server, ctx.config.drainSeconds);
+    await new Promise((resolve) => setTimeout(resolve, ctx.config.unreadySeconds * 1_000));
+    await listening.drain(ctx.config.drainSeconds);
     await ctx.jobs.stop();
+    await interactions
+      .flush()
+      .catch((error: unknown) => ctx.log.error({ error: String(error) }, "interactions were lost at the stop"));
     await deliveries.settle();
+    await ctx.journal.close();
+    await ctx.outbound.close();
+    await copies?.stop();
+    await ctx.notices.stop();
     await database.close();
   };
   return () => (stopped ??= stop());
+}
+
+/** What requests leave behind: their log, by batches and by months, their idempotency keys, their buckets. */
+async function sweepRequests(ctx: Context, interactions: InteractionLog): Promise<void> {
+  await interactions.turnMonths();
+  ctx.jobs.every(SWEEP_SECONDS.interactions, "write interactions", interactions.flush);
+  ctx.jobs.every(SWEEP_SECONDS.months, "turn the interaction log's months", interactions.turnMonths);
+  ctx.jobs.every(SWEEP_SECONDS.idempotency, "forget idempotency keys", () => forgetKeys(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.rateLimits, "forget full buckets", ctx.rateLimits.sweep);
+}
+
+/** A copy's reader cannot have it signed again, so a server that keeps copies signs ahead. */
+function startCopiesOf(ctx: Context): Copies | undefined {
+  const { copiesFolder } = ctx.config;
+  if (copiesFolder === undefined) return undefined;
+  ctx.jobs.every(SWEEP_SECONDS.signing, "sign documents again", (signal) => signDueDocuments(ctx, signal));
+  return startCopies({ ...ctx, folder: copiesFolder });
 }
 
 /** A worker is woken by its job; an event whose job was lost in a crash is found by the sweep. */
@@ -175,21 +226,16 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   });
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());
+  ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "forget old deliveries", () => forgetDeliveries(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "register datasets", () => retryRegistrations(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.journal, "write the journal", () =>
+    ctx.journal.sweep({ beforeMs: ctx.clock.nowMs() - UNWRITTEN_MS }),
+  );
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.sessions, "forget expired sessions", () =>
     deleteExpired(ctx.db, Math.floor(ctx.clock.nowMs() / 1_000)),
   );
-}
-
-/** Stops taking connections, lets requests end, and cuts what is still open after the allowed time. */
-async function drain(server: Server, drainSeconds: number): Promise<void> {
-  const closed = once(server, "close");
-  server.close();
-  const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
-  const cut = setTimeout(() => server.closeAllConnections(), drainSeconds * 1_000);
-  await closed;
-  clearTimeout(cut);
-  clearInterval(idle);
 }

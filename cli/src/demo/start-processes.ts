@@ -99,7 +99,8 @@ export async function startProcesses(cast: Cast, environment: Environment, narra
       const ready = await start({
         name: "the marketplace",
         entry: MARKETPLACE_ENTRY,
-        environment: { ...environment, ...settings.marketplace },
+        // Works are fetched from public https only, and these are on loopback.
+        environment: { ...environment, ...settings.marketplace, MARKETPLACE_ALLOW_HOSTS: new URL(platform).host },
       });
       return { marketplace: readyText(ready, "origin"), receiptJwk: ready["receipt_jwk"] ?? null };
     },

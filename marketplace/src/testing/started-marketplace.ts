@@ -89,7 +89,9 @@ export async function setStage(anaClaims: JsonObject = {}): Promise<Stage> {
     dataDir,
     token: TOKEN,
     platformToken: PLATFORM_TOKEN,
+    allowedHosts: [],
     exitWithParent: false,
+    test: false,
   };
   const start = (): Promise<RunningMarketplace> => startMarketplace(config, { fetch: platform.fetch, now });
   let marketplace = await start();

@@ -3,10 +3,12 @@ import {
   type TestKey,
   type Vector,
   accepted,
+  base64url,
   compact,
   refused,
   sha256Hex,
   signed,
+  sortedJson,
   token,
   writeVectors,
 } from "./vector-writing.ts";
@@ -68,6 +70,62 @@ function byAna(claims: JsonMembers, others: JsonMembers = {}): JsonMembers {
 
 function byPlatform(claims: JsonMembers): JsonMembers {
   return asked(token(TYP, { ...PLATFORM_CLAIMS, ...claims }, consentKey), PLATFORM);
+}
+
+/** The DIDs of the test keys: did:key made with another implementation of base58btc, did:jwk by its definition. */
+const DID_KEYS = {
+  ana: "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3XjN4Zq7oMMsw",
+  bram: "did:key:zDnaerGBD7Zxzau2fdfEFaaaTDYBu5XEBYdGV2BmERp3MDSov",
+};
+
+function didJwkOf(key: TestKey): string {
+  return `did:jwk:${base64url(sortedJson(key.publicJwk))}`;
+}
+
+function validDids(): readonly Vector[] {
+  const ana = { creator_id: "user:ana", signed_by: "creator", kid: anaKey.kid };
+  const bram = { creator_id: "bram", signed_by: "creator", kid: bramKey.kid };
+  const byBram = (iss: string) => asked(token(TYP, { ...BRAM_CLAIMS, iss }, bramKey), BRAM);
+  return [
+    accepted("issued under the creator's did:key, Ed25519", byAna({ iss: DID_KEYS.ana }), ana),
+    accepted("issued under the creator's did:key, P-256", byBram(DID_KEYS.bram), bram),
+    accepted("issued under the creator's did:jwk, Ed25519", byAna({ iss: didJwkOf(anaKey) }), ana),
+    accepted("issued under the creator's did:jwk, P-256", byBram(didJwkOf(bramKey)), bram),
+    accepted(
+      "issued under a did:jwk whose members stand in another order",
+      byAna({
+        iss: `did:jwk:${base64url(JSON.stringify({ x: anaKey.publicJwk["x"] ?? null, kty: "OKP", crv: "Ed25519" }))}`,
+      }),
+      ana,
+    ),
+  ];
+}
+
+function invalidDids(): readonly Vector[] {
+  const privateMember = JSON.stringify({ ...anaKey.publicJwk, d: "AAAA" });
+  return [
+    refused("a creator's key, the did:key of another", "issuer_mismatch", byAna({ iss: DID_KEYS.bram })),
+    refused("a creator's key, the did:jwk of another", "issuer_mismatch", byAna({ iss: didJwkOf(strangerKey) })),
+    refused(
+      "a did:jwk with a private member",
+      "issuer_mismatch",
+      byAna({ iss: `did:jwk:${base64url(privateMember)}` }),
+    ),
+    refused("a did:jwk that is no JSON", "issuer_mismatch", byAna({ iss: "did:jwk:AAAA" })),
+    refused("the platform's key, a creator's did:key", "issuer_mismatch", byPlatform({ iss: DID_KEYS.ana })),
+    refused("a did:key with a fragment", "claim_invalid", byAna({ iss: `${DID_KEYS.ana}#1` })),
+    refused("a did:web", "claim_invalid", byAna({ iss: "did:web:platform.example" })),
+    refused(
+      "a did:key, all works of another creator",
+      "subject_not_signers",
+      byAna({ iss: DID_KEYS.ana, sub: "creator:bram" }),
+    ),
+    refused(
+      "a did:key, act",
+      "act_invalid",
+      byAna({ iss: DID_KEYS.ana, act: { sub: "user:ana", evidence_sha256: HASH } }),
+    ),
+  ];
 }
 
 function valid(): readonly Vector[] {
@@ -329,7 +387,7 @@ export function writeConsentVectors(): void {
   writeVectors(
     "consent-token.json",
     "Consent tokens. The verifier has found `key` (null when it knows none); it asks the gate, the signature and the claims with `made_at`, then the times with `now`. The first failure names the code.",
-    [...valid(), ...keysAndSignatures(), ...claims(), ...signersAndTimes()],
+    [...valid(), ...validDids(), ...keysAndSignatures(), ...claims(), ...signersAndTimes(), ...invalidDids()],
     { origin: ORIGIN },
   );
   writeVectors(

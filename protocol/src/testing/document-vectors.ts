@@ -7,6 +7,7 @@ import {
   refused,
   signatureOf,
   signed,
+  signedAgain,
   writeVectors,
 } from "./vector-writing.ts";
 import {
@@ -83,6 +84,16 @@ function validDocuments(): readonly Vector[] {
       asked("provenance", signed(PRESENT, documentKey)),
       { sha256: documentSha256(PRESENT) },
     ),
+    accepted(
+      "signed again under another key after its first key was compromised",
+      terms(signedAgain(TERMS, documentKey, instantAt(NOW + 60))),
+      answer,
+    ),
+    accepted(
+      "signed again with a key that is younger than the document",
+      terms(signedAgain(TERMS, documentKey, instantAt(NOW)), { made_at: Date.parse("2025-06-01T00:00:00Z") / 1000 }),
+      answer,
+    ),
     accepted("test: false", terms(signed({ ...TERMS, test: false }, documentKey)), {
       sha256: documentSha256({ ...TERMS, test: false }),
     }),
@@ -117,8 +128,33 @@ function malformedDocuments(): readonly Vector[] {
 
 function wrongSignatures(): readonly Vector[] {
   const good = signatureOf(TERMS, documentKey);
+  const later = instantAt(NOW + 60);
+  const again = (key: TestKey, signedAt = later) => terms(signedAgain(TERMS, key, signedAt));
   const notInForce = (name: string, input: JsonMembers) => refused(name, "key_not_in_force", input);
   return [
+    refused("signed again by the compromised key", "key_not_in_force", again(compromisedKey)),
+    refused("signed again before it was made", "document_invalid", again(documentKey, instantAt(NOW - 1))),
+    refused(
+      "signed again, the moment changed afterwards",
+      "signature_invalid",
+      withSignatures({ ...signatureOf(TERMS, documentKey, `terms;signed_at=${later}`), signed_at: instantAt(NOW) }),
+    ),
+    refused(
+      "a signature passed off as a later one",
+      "signature_invalid",
+      withSignatures({ ...good, signed_at: later }),
+    ),
+    refused(
+      "a later signature passed off as the first one",
+      "signature_invalid",
+      withSignatures(signatureOf(TERMS, documentKey, `terms;signed_at=${later}`)),
+    ),
+    refused(
+      "signed_at on a document that speaks of the present",
+      "document_invalid",
+      asked("provenance", signedAgain(PRESENT, documentKey, later)),
+    ),
+    refused("signed_at without a zone", "document_invalid", withSignatures({ ...good, signed_at: "2027-01-15" })),
     refused("signed by a stranger alone", "signature_missing", terms(signed(TERMS, strangerKey))),
     refused(
       "a member changed after signing",
@@ -192,6 +228,11 @@ function keySets(): readonly Vector[] {
   return [
     accepted("the platform's keys", { document: KEY_SET, origin: ORIGIN, now: NOW }, { seq: 3, kids }),
     accepted("signed with ES256", keySet({}, documentKeyEs256), { seq: 3, kids }),
+    accepted(
+      "from a test server, where tests are allowed",
+      { ...keySet({ test: true }), allow_test: true },
+      { seq: 3, kids },
+    ),
     accepted("an entry with members that no reader knows", entry({ x5t: "abc" }), {
       seq: 3,
       kids: [documentKey.kid, documentKeyEs256.kid],

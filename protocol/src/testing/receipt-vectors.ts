@@ -181,7 +181,8 @@ function countersigned(receipt: JsonMembers, key: TestKey = receiptKey, members:
   };
   const { signatures } = signed(document, key);
   const [signature] = signatures as readonly JsonMembers[];
-  return { ...receipt, countersignature: { ...signature, accepted_at: acceptedAt } };
+  const said = members["test"] === undefined ? {} : { test: members["test"] };
+  return { ...receipt, countersignature: { ...signature, accepted_at: acceptedAt, ...said } };
 }
 
 function countersignatures(): readonly Vector[] {
@@ -192,6 +193,18 @@ function countersignatures(): readonly Vector[] {
   return [
     accepted("a countersignature", { document: good }),
     accepted("a log proof added later", { document: { ...good, log_proof: { index: 1 } } }),
+    accepted("from a test server, where tests are allowed", {
+      document: countersigned(receipt, receiptKey, { test: true }),
+      allow_test: true,
+    }),
+    refusedWith("from a test server", "test_document", countersigned(receipt, receiptKey, { test: true })),
+    refusedWith("from a test server, which it does not say any more", "signature_invalid", {
+      ...receipt,
+      countersignature: {
+        ...(countersigned(receipt, receiptKey, { test: true })["countersignature"] as JsonMembers),
+        test: false,
+      },
+    }),
     refusedWith("none", "document_invalid", receipt),
     refusedWith("without a time", "document_invalid", {
       ...receipt,

@@ -79,6 +79,13 @@ function standing(): readonly Vector[] {
     accepted("a valid index", asked({}, documentKey, { idx: 2 }), { seq: 5 }),
     accepted("signed with ES256", asked({}, documentKeyEs256, { idx: 2 }), { seq: 5 }),
     accepted("the last second of trust", asked({}, documentKey, { idx: 2, now: NOW + 299 }), { seq: 5 }),
+    accepted(
+      "from a test server, where tests are allowed",
+      asked({ test: true }, documentKey, { idx: 2, allow_test: true }),
+      {
+        seq: 5,
+      },
+    ),
     accepted("no ttl", asked({ ttl: 0 }, documentKey, { idx: 4 }), { seq: 5 }),
     accepted("the longest list", asked(withList(deflateSync(Buffer.alloc(262_144))), documentKey, { idx: 1_048_575 }), {
       seq: 5,

@@ -119,6 +119,12 @@ export function signed(document: JsonMembers, ...keys: readonly TestKey[]): Json
   return { ...document, signatures: keys.map((key) => signatureOf(document, key)) };
 }
 
+/** The one signature of a durable document that was signed again at `signedAt`, later than it was made. */
+export function signedAgain(document: JsonMembers, key: TestKey, signedAt: string): JsonMembers {
+  const { sig, ...entry } = signatureOf(document, key, `${String(document["type"])};signed_at=${signedAt}`);
+  return { ...document, signatures: [{ ...entry, sig, signed_at: signedAt }] };
+}
+
 export function accepted(name: string, input: JsonMembers, answer: JsonMembers = {}): Vector {
   return { name, ...input, expect: { ok: true, ...answer } };
 }

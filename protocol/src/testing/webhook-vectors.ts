@@ -1,5 +1,13 @@
 import { createHmac } from "node:crypto";
-import { type JsonMembers, type Vector, WEBHOOK_SECRETS, accepted, refused, writeVectors } from "./vector-writing.ts";
+import {
+  type Json,
+  type JsonMembers,
+  type Vector,
+  WEBHOOK_SECRETS,
+  accepted,
+  refused,
+  writeVectors,
+} from "./vector-writing.ts";
 import { HASH, JTI, NOW, instantAt } from "./vector-world.ts";
 
 const EVENT: JsonMembers = {
@@ -12,6 +20,15 @@ const EVENT: JsonMembers = {
   sequence: 3,
   sent_at: instantAt(NOW),
   dataset: { status: "partially_revoked", current_version: 1, min_valid_version: 1, manifest_sha256: HASH },
+};
+/** What makes an event of ours a notice: it is about an endpoint, and about no dataset's state. */
+const NOTICE = {
+  dataset_id: "whe_2",
+  jti: undefined,
+  revoked_at: undefined,
+  dataset: undefined,
+  reason: "failing",
+  disable_at: instantAt(NOW + 86_400),
 };
 const BODY = JSON.stringify(EVENT);
 const { current, next } = WEBHOOK_SECRETS;
@@ -48,18 +65,19 @@ function withBody(body: string): JsonMembers {
 }
 
 /** As the brief has it: X-Signature and nothing else. */
-function bodySigned(members: Record<string, undefined>): JsonMembers {
+function bodySigned(members: Record<string, true | undefined>): JsonMembers {
   const body = JSON.stringify({ ...EVENT, ...members });
   return asked({ "x-signature": `sha256=${hmac(current, body, "hex")}` }, { body });
 }
 
-function withEvent(members: JsonMembers | Record<string, undefined>): JsonMembers {
+function withEvent(members: Readonly<Record<string, Json | undefined>>): JsonMembers {
   return withBody(JSON.stringify({ ...EVENT, ...members }));
 }
 
 function valid(): readonly Vector[] {
   const answer = { event_id: "evt_1", change: "revoked" };
   const changes = ["granted", "suspended", "resumed", "expired", "withdrawn", "erased", "published"];
+  const notices = ["test", "endpoint_failing", "endpoint_disabled"];
   const good = headersOf(BODY);
   const spaced = `${JSON.stringify(EVENT, null, 2)}\n`;
   return [
@@ -72,12 +90,24 @@ function valid(): readonly Vector[] {
       answer,
     ),
     accepted(
+      "a secret being replaced: the receiver holds the older one, X-Signature is by the newer",
+      asked({ ...headersOf(BODY, next), "webhook-signature": `${v1(BODY, next)} ${v1(BODY)}` }),
+      answer,
+    ),
+    accepted(
+      "a secret being replaced: the receiver holds the newer one",
+      asked({ ...headersOf(BODY, next), "webhook-signature": `${v1(BODY, next)} ${v1(BODY)}` }, { secrets: [next] }),
+      answer,
+    ),
+    accepted(
       "a signature of another version beside ours",
       asked({ ...good, "webhook-signature": `v1a,AAAA ${v1(BODY)}` }),
       answer,
     ),
     accepted("a body with white space: the raw bytes are what is signed", withBody(spaced), answer),
     accepted("a body with letters beyond ASCII and an unknown member", withEvent({ note: "Rösti 😀" }), answer),
+    accepted("test: true, where tests are allowed", { ...withEvent({ test: true }), allow_test: true }, answer),
+    accepted("test: false", withEvent({ test: false }), answer),
     accepted("300 seconds old", asked(good, { now: NOW + 300 }), answer),
     accepted("300 seconds in the future", asked(good, { now: NOW - 300 }), answer),
     accepted("X-Signature alone over a body with event_id and sent_at", bodySigned({}), answer),
@@ -85,6 +115,9 @@ function valid(): readonly Vector[] {
       accepted(`without ${name}: the brief's members are enough`, withEvent({ [name]: undefined }), answer),
     ),
     ...changes.map((change) => accepted(`change ${change}`, withEvent({ change }), { event_id: "evt_1", change })),
+    ...notices.map((change) =>
+      accepted(`notice ${change}`, withEvent({ change, ...NOTICE }), { event_id: "evt_1", change }),
+    ),
   ];
 }
 
@@ -173,6 +206,8 @@ function contents(): readonly Vector[] {
       asked({ "x-signature": `sha256=${hmac(next, BODY, "hex")}` }),
     ),
     refused("X-Signature alone, too old", "webhook_too_old", { ...bodySigned({}), now: NOW + 301 }),
+    refused("test: true", "test_document", withEvent({ test: true })),
+    refused("test: true, X-Signature alone", "test_document", bodySigned({ test: true })),
     invalid("no JSON", withBody("revoked")),
     invalid("a list", withBody(`[${BODY}]`)),
     invalid("a member twice", withBody(BODY.replace('"change"', '"change":"granted","change"'))),
@@ -188,6 +223,7 @@ function contents(): readonly Vector[] {
       withEvent({ dataset: { status: "fine", current_version: 1, min_valid_version: 1, manifest_sha256: HASH } }),
     ),
     invalid("revoked_at without a zone", withEvent({ revoked_at: "2027-01-15T08:00:00" })),
+    invalid("disable_at without a zone", withEvent({ ...NOTICE, change: "test", disable_at: "2027-01-15T08:00:00" })),
   ];
 }
 

@@ -4,6 +4,7 @@ import { writeDocumentVectors } from "./document-vectors.ts";
 import { writeJwsVectors } from "./jws-vectors.ts";
 import { writeReceiptVectors } from "./receipt-vectors.ts";
 import { writeStatusListVectors } from "./status-list-vectors.ts";
+import { writeWebhookKeyVectors } from "./webhook-key-vectors.ts";
 import { writeWebhookVectors } from "./webhook-vectors.ts";
 
 /* Writes the vectors that carry signatures. The others in protocol/vectors are written by hand. */
@@ -12,5 +13,6 @@ writeConsentVectors();
 writeDocumentVectors();
 writeDatasetVectors();
 writeStatusListVectors();
+writeWebhookKeyVectors();
 writeWebhookVectors();
 writeReceiptVectors();

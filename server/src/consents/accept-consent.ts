@@ -14,11 +14,11 @@ import {
 } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { requireOwn } from "../creators/own.ts";
-import { consentKeyOf, findCreatorKey } from "../creators/lookup.ts";
+import { consentKeyOf, shareCreatorKey } from "../creators/lookup.ts";
 import type { Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
-import { findPlatformKey } from "../keys/find-key.ts";
+import { holdPlatformKey } from "../keys/find-key.ts";
 import { checkSubject } from "./check-subject.ts";
 import { type ConsentRow, type DraftRow, insertConsent, lockDraft, setDraftState } from "./store.ts";
 
@@ -32,7 +32,12 @@ export async function acceptConsent(ctx: Context, token: string, principal: Prin
   if (!jws.ok) return jws;
   return writeFact(ctx, async (fact) => {
     const key = await findConsentKey(fact.trx, jws.value.header.kid);
-    const verified = await verifyConsentSignature(token, jws.value, { origin: ctx.origin, key, madeAt: fact.now });
+    const verified = await verifyConsentSignature(token, jws.value, {
+      origin: ctx.origin,
+      key,
+      madeAt: fact.now,
+      allowTest: ctx.config.mode === "test",
+    });
     if (!verified.ok) return verified;
     const subject = await checkSubject(fact.trx, verified.value.claims.sub, verified.value.creatorId);
     if (!subject.ok) return subject;
@@ -50,9 +55,10 @@ export async function acceptConsent(ctx: Context, token: string, principal: Prin
 
 /** The key a token names, whoever's it is: a creator's, or the platform's for consents. */
 async function findConsentKey(trx: Trx, kid: string): Promise<ConsentKey | undefined> {
-  const creatorKey = await findCreatorKey(trx, kid);
+  // Held, so that a key that ends meanwhile ends before this consent or after it, and then ends it too.
+  const creatorKey = await shareCreatorKey(trx, kid);
   if (creatorKey !== undefined) return consentKeyOf(creatorKey);
-  const platformKey = await findPlatformKey(trx, kid);
+  const platformKey = await holdPlatformKey(trx, kid);
   return platformKey?.purpose === "consent" ? { ...platformKey, owner: { kind: "platform" } } : undefined;
 }
 
@@ -83,7 +89,7 @@ async function storeConsent(ctx: Context, fact: Fact, { consent, draft, by }: Ac
     "consent-acceptance",
     ctx.origin,
     content,
-    ctx.signingKeys.signerFor("document"),
+    await ctx.signingKeys.signerIn(fact.trx, "document", fact.now),
   );
   const row: ConsentRow = {
     jti: claims.jti,
@@ -106,6 +112,8 @@ async function storeConsent(ctx: Context, fact: Fact, { consent, draft, by }: Ac
   };
   await insertConsent(fact.trx, row);
   await setDraftState(fact.trx, [claims.jti], "accepted");
+  const { status_list, status_idx } = draft;
+  fact.keep({ grants: [{ jti: claims.jti, status_list, status_idx, expires_at: claims.exp }] });
   fact.record({
     type: "consent.granted",
     aggregate: claims.jti,

@@ -1,15 +1,18 @@
 import {
   CONSENT_TYP,
   CONSENT_VERSION,
+  type DidMethod,
   type JsonObject,
   type JwsHeader,
   MAX_CONSENT_SECONDS,
+  type PublicJwk,
   type Result,
   accept,
   canonicalize,
   checkScope,
   consentText,
   creatorIssuer,
+  didOf,
   encodeBase64url,
   formatInstant,
   isInForce,
@@ -19,6 +22,7 @@ import {
   refuse,
   sha256Hex,
   termsSha256,
+  testMark,
 } from "@licet/protocol";
 import { randomBytes } from "node:crypto";
 import type { Context } from "../context.ts";
@@ -55,8 +59,9 @@ export async function draftConsent(
     if (!subject.ok) return subject;
     const expiresAt = expiryOf(input, fact.now);
     if (!expiresAt.ok) return expiresAt;
-    const header = await chooseHeader(ctx, fact, input, creatorId);
-    if (!header.ok) return header;
+    const signer = await chooseSigner(ctx, fact, input, creatorId);
+    if (!signer.ok) return signer;
+    const { header, iss } = signer.value;
     const text = await composeText(fact, input, expiresAt.value);
     if (!text.ok) return text;
 
@@ -65,15 +70,16 @@ export async function draftConsent(
     const claims = claimsOf(ctx, {
       input,
       creatorId,
+      iss,
       jti,
       place,
       now: fact.now,
       expiresAt: expiresAt.value,
-      header: header.value,
+      header,
       text: text.value,
     });
     const draftExpiresAt = fact.now + DRAFT_SECONDS;
-    const signingInput = jwsSigningInput(header.value, claims);
+    const signingInput = jwsSigningInput(header, claims);
     await insertDraft(fact.trx, {
       jti,
       creator_id: creatorId,
@@ -115,23 +121,34 @@ function expiryOf(input: DraftInput, now: number): Result<number> {
   return accept(expiresAt);
 }
 
-async function chooseHeader(
+interface ChosenSigner {
+  readonly header: JwsHeader;
+  readonly iss: string;
+}
+
+async function chooseSigner(
   ctx: Context,
   fact: Fact,
   input: DraftInput,
   creatorId: string,
-): Promise<Result<JwsHeader>> {
+): Promise<Result<ChosenSigner>> {
   if (input.signer === "platform") {
-    const { alg, kid } = ctx.signingKeys.signerFor("consent");
-    return accept({ alg, kid, typ: CONSENT_TYP });
+    const { alg, kid } = await ctx.signingKeys.signerIn(fact.trx, "consent", fact.now);
+    return accept({ header: { alg, kid, typ: CONSENT_TYP }, iss: ctx.origin });
   }
   const keys = (await readCreatorKeys(fact.trx, [creatorId]))
-    .map(consentKeyOf)
+    .map((row) => ({ ...consentKeyOf(row), did: row.did }))
     .filter((key) => isInForce(key, fact.now));
   const key = input.kid === undefined ? keys.at(-1) : keys.find((candidate) => candidate.kid === input.kid);
   if (key === undefined)
     return refuse("key_unknown", `expected ${creatorId} to have enrolled ${input.kid ?? "a key"} that is in force`);
-  return accept({ alg: key.alg, kid: key.kid, typ: CONSENT_TYP });
+  const iss = input.issuer === "creator" ? creatorIssuer(ctx.origin, creatorId) : issuerDid(key, input.issuer);
+  return accept({ header: { alg: key.alg, kid: key.kid, typ: CONSENT_TYP }, iss });
+}
+
+/** A key that was enrolled under a DID keeps the spelling its owner gave it. */
+function issuerDid({ did, jwk }: { readonly did: string | null; readonly jwk: PublicJwk }, method: DidMethod): string {
+  return did?.startsWith(`${method}:`) === true ? did : didOf(jwk, method);
 }
 
 async function composeText(fact: Fact, input: DraftInput, expiresAt: number): Promise<Result<string>> {
@@ -159,6 +176,7 @@ async function composeText(fact: Fact, input: DraftInput, expiresAt: number): Pr
 interface ClaimParts {
   readonly input: DraftInput;
   readonly creatorId: string;
+  readonly iss: string;
   readonly jti: string;
   readonly place: StatusPlace;
   readonly now: number;
@@ -169,10 +187,10 @@ interface ClaimParts {
 
 function claimsOf(
   ctx: Context,
-  { input, creatorId, jti, place, now, expiresAt, header, text }: ClaimParts,
+  { input, creatorId, iss, jti, place, now, expiresAt, header, text }: ClaimParts,
 ): JsonObject {
   return {
-    iss: input.signer === "platform" ? ctx.origin : creatorIssuer(ctx.origin, creatorId),
+    iss,
     sub: input.subject,
     scope: input.scope,
     consent_version: CONSENT_VERSION,
@@ -184,6 +202,7 @@ function claimsOf(
     license: input.license,
     terms_sha256: termsSha256(text),
     price_floor: input.price_floor,
+    ...testMark({ test: ctx.config.mode === "test" }),
     ...(input.audience === undefined ? {} : { aud: input.audience }),
     ...(input.future_works ? { future_works: true } : {}),
     ...(input.prohibitions.length === 0 ? {} : { prohibitions: input.prohibitions }),

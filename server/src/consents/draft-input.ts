@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { PROHIBITIONS, isLicense, parseInstant, parsePrice, parseSubject } from "@licet/protocol";
+import { DID_METHODS, PROHIBITIONS, isLicense, parseInstant, parsePrice, parseSubject } from "@licet/protocol";
 import { creatorIdSchema, identifierSchema, instantSchema } from "../http/parameters.ts";
 import { DEFAULT_LANGUAGE, DEFAULT_LICENSE } from "../terms/built-in-terms.ts";
 
@@ -37,6 +37,12 @@ export const draftInputSchema = z
       .optional()
       .openapi({ description: "the creator's key to sign with; by default the newest" }),
     signer: z.enum(["creator", "platform"]).default("creator"),
+    issuer: z
+      .enum(["creator", ...DID_METHODS])
+      .default("creator")
+      .openapi({
+        description: "how the token names the creator: by our URL for them, or by the DID of the key that signs",
+      }),
     creator_id: creatorIdSchema
       .optional()
       .openapi({ description: "whose consent it is; a creator's session implies it" }),
@@ -56,6 +62,10 @@ export const draftInputSchema = z
   .refine((input) => (input.signer === "platform") === (input.evidence !== undefined), {
     message: "expected evidence with signer platform, and only there",
     path: ["evidence"],
+  })
+  .refine((input) => input.signer === "creator" || input.issuer === "creator", {
+    message: "expected none with signer platform, which issues under its own name",
+    path: ["issuer"],
   })
   .openapi("ConsentDraftInput");
 

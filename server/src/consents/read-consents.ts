@@ -1,10 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import { type Result, accept, formatInstant, parseJsonObject, refuse, termsSha256 } from "@licet/protocol";
+import { type Result, accept, formatInstant, refuse, termsSha256 } from "@licet/protocol";
 import type { Context } from "../context.ts";
+import { readOwnJson } from "../db/own-json.ts";
 import { requireOwn } from "../creators/own.ts";
 import { eventsOf, type StoredEvent } from "../events/store.ts";
 import type { Principal } from "../http/principal.ts";
 import { creatorIdSchema, instantSchema } from "../http/parameters.ts";
+import { claimsOf } from "./lookup.ts";
 import { type ConsentRow, findConsent, findDraft } from "./store.ts";
 
 export const CONSENT_STATES = [
@@ -28,6 +30,7 @@ export const consentSchema = z
     expires_at: instantSchema,
     accepted_at: instantSchema,
     revoked_at: instantSchema.optional(),
+    suspended_at: instantSchema.optional(),
     reason: z.string().optional(),
     token: z.string(),
     acceptance: z.looseObject({}),
@@ -54,23 +57,24 @@ export async function requireConsent(ctx: Context, principal: Principal, jti: st
 }
 
 export function consentView(row: ConsentRow): ConsentView {
-  const claims = parsed(row.claims);
+  const claims = claimsOf(row);
   return consentSchema.parse({
     jti: row.jti,
     creator_id: row.creator_id,
     subject: row.subject,
-    scope: claims["scope"],
+    scope: claims.scope,
     license: row.license,
-    price_floor: claims["price_floor"],
+    price_floor: claims.price_floor,
     state: row.state,
     signed_by: row.signed_by,
     issued_at: formatInstant(row.issued_at),
     expires_at: formatInstant(row.expires_at),
     accepted_at: formatInstant(row.accepted_at),
     ...(row.state === "revoked" && row.ended_at !== null ? { revoked_at: formatInstant(row.ended_at) } : {}),
+    ...(row.state === "suspended" && row.ended_at !== null ? { suspended_at: formatInstant(row.ended_at) } : {}),
     ...(row.reason === null ? {} : { reason: row.reason }),
     token: row.token,
-    acceptance: parsed(row.acceptance),
+    acceptance: readOwnJson(row.acceptance, `the acceptance of ${row.jti}`),
   });
 }
 
@@ -91,10 +95,4 @@ function historyEntry(event: StoredEvent) {
     by: typeof by === "string" ? by : "unknown",
     ...(typeof reason === "string" ? { reason } : {}),
   };
-}
-
-function parsed(text: string) {
-  const result = parseJsonObject(text);
-  if (!result.ok) throw new TypeError(`expected JSON that we wrote: ${result.refusal.detail}`);
-  return result.value;
 }

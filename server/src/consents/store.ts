@@ -1,4 +1,4 @@
-import type { Insertable, Selectable } from "kysely";
+import { type Insertable, type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { Page } from "../http/parameters.ts";
@@ -58,16 +58,75 @@ export async function lockConsents(trx: Trx, jtis: readonly string[]): Promise<r
   return trx.selectFrom("consent").selectAll().where("jti", "=", anyOf(jtis)).orderBy("jti").forUpdate().execute();
 }
 
-/** The active consents of these creators, locked for sharing in the order of their jti. */
-export async function lockActiveConsentsOf(trx: Trx, creatorIds: readonly string[]): Promise<readonly ConsentRow[]> {
+/**
+ * The consents of these creators, active or suspended, that may be about these works or this
+ * dataset: the ones for single works of other names are left out.
+ */
+export async function readConsentsAbout(
+  db: Db | Trx,
+  {
+    creatorIds,
+    contentIds,
+    datasetId,
+  }: { readonly creatorIds: readonly string[]; readonly contentIds: readonly string[]; readonly datasetId: string },
+): Promise<readonly ConsentRow[]> {
   if (creatorIds.length === 0) return [];
-  return trx
+  const subjects = [...contentIds.map((id) => `content:${id}`), ...creatorIds.map((id) => `creator:${id}`)];
+  return db
     .selectFrom("consent")
     .selectAll()
     .where("creator_id", "=", anyOf(creatorIds))
-    .where("state", "=", "active")
+    .where("subject", "=", anyOf([...subjects, `dataset:${datasetId}`]))
+    .where("state", "in", ["active", "suspended"])
     .orderBy("jti")
-    .forShare()
+    .execute();
+}
+
+/** How many of these consents no longer grant anything now, each locked for sharing in the order of its jti: until the commit none of the others can end. */
+export async function lockAndCountFallen(
+  trx: Trx,
+  jtis: readonly string[],
+  { now, mayBeSuspended }: { readonly now: number; readonly mayBeSuspended: boolean },
+): Promise<number> {
+  const standing = mayBeSuspended ? ["active", "suspended"] : ["active"];
+  const { rows } = await sql<{ fallen: number }>`
+    with held as (select state, expires_at from consent where jti = ${anyOf(jtis)} order by jti for share)
+    select count(*) filter (where not (state = ${anyOf(standing)} and expires_at > ${now})) as fallen from held`.execute(
+    trx,
+  );
+  return rows[0]?.fallen ?? 0;
+}
+
+/** What stands of a creator, about one subject or all, in the order of the jti, locked while it ends. What ended before is left alone. */
+export async function lockStandingConsents(
+  trx: Trx,
+  creatorId: string,
+  subject?: string,
+): Promise<readonly ConsentRow[]> {
+  return trx
+    .selectFrom("consent")
+    .selectAll()
+    .where("creator_id", "=", creatorId)
+    .where("state", "in", ["active", "suspended"])
+    .$if(subject !== undefined, (query) => query.where("subject", "=", subject ?? ""))
+    .orderBy("jti")
+    .forUpdate()
+    .execute();
+}
+
+/** The consents that a creator took back, about one subject or all. */
+export async function readRevokedConsents(
+  trx: Trx,
+  creatorId: string,
+  subject?: string,
+): Promise<readonly Pick<ConsentRow, "jti" | "subject" | "state" | "ended_at">[]> {
+  return trx
+    .selectFrom("consent")
+    .select(["jti", "subject", "state", "ended_at"])
+    .where("creator_id", "=", creatorId)
+    .where("state", "=", "revoked")
+    .$if(subject !== undefined, (query) => query.where("subject", "=", subject ?? ""))
+    .orderBy("jti")
     .execute();
 }
 
@@ -103,19 +162,6 @@ export async function readConsents(
     .execute();
 }
 
-/** The jtis of a creator's standing consents, for one subject or for all. */
-export async function readStandingJtis(trx: Trx, creatorId: string, subject?: string): Promise<readonly string[]> {
-  const rows = await trx
-    .selectFrom("consent")
-    .select("jti")
-    .where("creator_id", "=", creatorId)
-    .where("state", "in", ["active", "suspended"])
-    .$if(subject !== undefined, (query) => query.where("subject", "=", subject ?? ""))
-    .orderBy("jti")
-    .execute();
-  return rows.map((row) => row.jti);
-}
-
 /** The jtis whose time is over but whose state does not say so yet. */
 export async function readOverdueJtis(db: Db, now: number, limit: number): Promise<readonly string[]> {
   const rows = await db
@@ -129,12 +175,79 @@ export async function readOverdueJtis(db: Db, now: number, limit: number): Promi
   return rows.map((row) => row.jti);
 }
 
-/** What consents are about, without their tokens: those of these jtis, or all that stand of one creator. */
-export async function readSubjects(
+/** Named in an answer; whoever has more finds them in the list of consents. */
+const MAX_OVERLAPPING = 1_000;
+
+/** A creator's standing consents that overlap with any of these subjects: two subjects do, unless both name one thing of a kind and not the same. */
+export async function readOverlapping(
   db: Db | Trx,
-  which: { readonly jtis: readonly string[] } | { readonly standingOf: string },
-): Promise<readonly Pick<ConsentRow, "jti" | "subject">[]> {
-  const query = db.selectFrom("consent").select(["jti", "subject"]).orderBy("jti");
-  if ("jtis" in which) return query.where("jti", "=", anyOf(which.jtis)).execute();
-  return query.where("creator_id", "=", which.standingOf).where("state", "in", ["active", "suspended"]).execute();
+  creatorId: string,
+  subjects: readonly string[],
+): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom("consent")
+    .select("jti")
+    .where("creator_id", "=", creatorId)
+    .where("state", "in", ["active", "suspended"])
+    .where(
+      sql<boolean>`exists (select from unnest(${[...subjects]}::text[]) as gone
+        where gone = consent.subject or split_part(gone, ':', 1) <> split_part(consent.subject, ':', 1))`,
+    )
+    .orderBy("jti")
+    .limit(MAX_OVERLAPPING)
+    .execute();
+  return rows.map((row) => row.jti);
+}
+
+/** Suspends a consent, or lifts that: its state, since when, and why. */
+export async function setConsentSuspension(
+  trx: Trx,
+  jti: string,
+  suspension: { readonly at: number; readonly reason: string } | undefined,
+): Promise<void> {
+  await trx
+    .updateTable("consent")
+    .set(
+      suspension === undefined
+        ? { state: "active", ended_at: null, reason: null }
+        : { state: "suspended", ended_at: suspension.at, reason: suspension.reason },
+    )
+    .where("jti", "=", jti)
+    .execute();
+}
+
+/** Acceptances that a key of the platform signed since an instant, held. */
+export async function lockAcceptancesBy(
+  trx: Trx,
+  { kid, since, limit }: { readonly kid: string; readonly since: number; readonly limit: number },
+): Promise<readonly Pick<ConsentRow, "jti" | "acceptance">[]> {
+  return trx
+    .selectFrom("consent")
+    .select(["jti", "acceptance"])
+    .where("accepted_at", ">=", since)
+    .where(sql<boolean>`position(${`"key_id":"${kid}"`} in acceptance) > 0`)
+    .orderBy("jti")
+    .limit(limit)
+    .forUpdate()
+    .execute();
+}
+
+export async function saveAcceptance(trx: Trx, jti: string, acceptance: string): Promise<void> {
+  await trx.updateTable("consent").set({ acceptance }).where("jti", "=", jti).execute();
+}
+
+/** The standing consents that a key signed and that were accepted since an instant. */
+export async function readJtisSignedWith(
+  trx: Trx,
+  { kid, since }: { readonly kid: string; readonly since: number },
+): Promise<readonly string[]> {
+  const rows = await trx
+    .selectFrom("consent")
+    .select("jti")
+    .where("kid", "=", kid)
+    .where("accepted_at", ">=", since)
+    .where("state", "in", ["active", "suspended"])
+    .orderBy("jti")
+    .execute();
+  return rows.map((row) => row.jti);
 }

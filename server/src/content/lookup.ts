@@ -1,2 +1,9 @@
 /** What other slices may ask of works, and hold still while they decide. */
-export { type ContentRow, findContent, lockContent, recordOf } from "./store.ts";
+export {
+  type ContentRow,
+  findContent,
+  lockAndCountFallenWorks,
+  lockContent,
+  readContentById,
+  recordOf,
+} from "./store.ts";

@@ -17,7 +17,7 @@ import { type Fact, writeFact } from "../events/write-fact.ts";
 import { allocateStatus, statusReference } from "../status-lists/allocate-status.ts";
 import { DEFAULT_LICENSE } from "../terms/built-in-terms.ts";
 import { requireTerms } from "../terms/find-terms.ts";
-import type { ContentInput, ContentView } from "./content-input.ts";
+import type { ContentView, DescribedContent } from "./content-input.ts";
 import {
   type ContentRow,
   findClash,
@@ -45,7 +45,7 @@ const MAX_FUTURE_SECONDS = 86_400;
  *
  * Refuses `not_found` (creator), `already_exists`, `conflict`, `item_withdrawn`, `lineage_unknown`, `input_invalid`.
  */
-export async function registerContent(ctx: Context, input: ContentInput): Promise<Result<Registration>> {
+export async function registerContent(ctx: Context, input: DescribedContent): Promise<Result<Registration>> {
   return writeFact(ctx, async (fact) => {
     const checked = await checkInput(fact, input);
     if (!checked.ok) return checked;
@@ -57,7 +57,7 @@ export async function registerContent(ctx: Context, input: ContentInput): Promis
   });
 }
 
-async function checkInput(fact: Fact, input: ContentInput): Promise<Result<true>> {
+async function checkInput(fact: Fact, input: DescribedContent): Promise<Result<true>> {
   const createdAt = parseInstant(input.created_at) ?? 0;
   if (createdAt > fact.now + MAX_FUTURE_SECONDS)
     return refuse(
@@ -85,7 +85,7 @@ async function checkLineage(fact: Fact, lineage: readonly string[]): Promise<Res
   return accept(true);
 }
 
-async function createItem(fact: Fact, contentId: string, input: ContentInput): Promise<Result<Registration>> {
+async function createItem(fact: Fact, contentId: string, input: DescribedContent): Promise<Result<Registration>> {
   const place = await allocateStatus(fact);
   const record = recordFor(input, {
     content_id: contentId,
@@ -103,6 +103,7 @@ async function createItem(fact: Fact, contentId: string, input: ContentInput): P
     revision: 1,
     ...place,
     withdrawn_at: null,
+    suspended_at: null,
     record: canonicalize(record),
   };
   await insertContent(fact.trx, row);
@@ -121,7 +122,7 @@ async function createItem(fact: Fact, contentId: string, input: ContentInput): P
   return accept({ status: "created", item: contentView(row) });
 }
 
-async function reviseItem(fact: Fact, held: ContentRow, input: ContentInput): Promise<Result<Registration>> {
+async function reviseItem(fact: Fact, held: ContentRow, input: DescribedContent): Promise<Result<Registration>> {
   if (held.content_id !== input.content_id || held.canonical_url !== input.canonical_url) {
     return refuse(
       "already_exists",
@@ -167,7 +168,7 @@ async function reviseItem(fact: Fact, held: ContentRow, input: ContentInput): Pr
 
 /** The record as datasets pin it. `length_seconds` is rounded up, `length_ms` exact. */
 function recordFor(
-  input: ContentInput,
+  input: DescribedContent,
   added: JsonObject,
   salt = encodeBase64url(randomBytes(SALT_BYTES)),
 ): JsonObject {
@@ -199,6 +200,11 @@ export function contentView(row: ContentRow): ContentView {
     mime_type,
     revision,
     registered_at: formatInstant(row.registered_at),
-    state: row.withdrawn_at === null ? "standing" : "withdrawn",
+    state: stateOf(row),
   };
+}
+
+function stateOf({ withdrawn_at, suspended_at }: ContentRow): ContentView["state"] {
+  if (withdrawn_at !== null) return "withdrawn";
+  return suspended_at === null ? "standing" : "suspended";
 }

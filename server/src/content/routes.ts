@@ -7,6 +7,8 @@ import { narrowToOwn, requireOwn } from "../creators/own.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import { creatorIdSchema, cutPage, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
 import { contentInputSchema, contentSchema } from "./content-input.ts";
+import { describeContent } from "./describe-content.ts";
+import { refreshContent } from "./refresh-content.ts";
 import { MAX_BULK_BYTES, registerBulk } from "./register-bulk.ts";
 import { contentView, registerContent } from "./register-content.ts";
 import { findContent, readContent } from "./store.ts";
@@ -18,6 +20,7 @@ const NDJSON: string = "application/x-ndjson";
 /** Works: registered one by one or in bulk, and read. */
 export function addContentRoutes(api: Api, ctx: Context): void {
   addWritingRoutes(api, ctx);
+  addRefreshRoute(api, ctx);
   addReadingRoutes(api, ctx);
 }
 
@@ -27,7 +30,7 @@ function addWritingRoutes(api: Api, ctx: Context): void {
       method: "post",
       path: "/api/v1/content",
       tags,
-      summary: "Register a work, or a new revision of it",
+      summary: "Register a work, or a new revision of it, as it is described or by its URL alone",
       request: { body: jsonBody(contentInputSchema) },
       responses: {
         200: jsonAnswer("It was registered before: unchanged, or revised", contentSchema),
@@ -35,7 +38,9 @@ function addWritingRoutes(api: Api, ctx: Context): void {
       },
     }),
     async (c) => {
-      const { status, item } = unwrap(await registerContent(ctx, c.req.valid("json")));
+      const { status, item } = unwrap(
+        await registerContent(ctx, unwrap(await describeContent(ctx, c.req.valid("json")))),
+      );
       return c.json(item, status === "created" ? 201 : 200);
     },
   );
@@ -74,6 +79,25 @@ function addWritingRoutes(api: Api, ctx: Context): void {
           "a bulk registration stopped; lines without a result are not registered",
         ),
       );
+    },
+  );
+}
+
+function addRefreshRoute(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "post",
+      path: "/api/v1/content/{id}/refresh",
+      tags,
+      summary: "Read the URL of a work again; other bytes are a new revision",
+      request: { params: z.object({ id: identifierSchema }) },
+      responses: {
+        200: jsonAnswer("The work", z.object({ status: z.enum(["unchanged", "revised"]), item: contentSchema })),
+      },
+    }),
+    async (c) => {
+      const { status, item } = unwrap(await refreshContent(ctx, c.req.valid("param").id));
+      return c.json({ status: status === "unchanged" ? status : "revised", item } as const, 200);
     },
   );
 }

@@ -1,9 +1,10 @@
-import { type JsonObject, parseJsonObject } from "@licet/protocol";
-import type { Insertable, Selectable } from "kysely";
+import type { JsonObject } from "@licet/protocol";
+import { type Insertable, type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { Page } from "../http/parameters.ts";
 import { anyOf } from "../db/any-of.ts";
+import { readOwnJson } from "../db/own-json.ts";
 
 export type ContentRow = Selectable<Tables["content_item"]>;
 
@@ -42,19 +43,16 @@ export async function findClash(trx: Trx, contentId: string, canonicalUrl: strin
     .executeTakeFirst();
 }
 
-/** Rows in the order of their ids, locked so that nobody withdraws them meanwhile; `none` only reads. */
-export async function lockContent(
-  trx: Trx,
-  contentIds: readonly string[],
-  mode: "none" | "share" | "update",
-): Promise<readonly ContentRow[]> {
+/** Rows in the order of their ids, locked for who changes them. */
+export async function lockContent(trx: Trx, contentIds: readonly string[]): Promise<readonly ContentRow[]> {
   if (contentIds.length === 0) return [];
-  const query = trx
+  return trx
     .selectFrom("content_item")
     .selectAll()
     .where("content_id", "=", anyOf(contentIds))
-    .orderBy("content_id");
-  return { none: () => query, share: () => query.forShare(), update: () => query.forUpdate() }[mode]().execute();
+    .orderBy("content_id")
+    .forUpdate()
+    .execute();
 }
 
 export async function readContent(
@@ -75,9 +73,32 @@ export async function markWithdrawn(trx: Trx, contentIds: readonly string[], at:
   await trx.updateTable("content_item").set({ withdrawn_at: at }).where("content_id", "=", anyOf(contentIds)).execute();
 }
 
+export async function markSuspended(trx: Trx, contentId: string, at: number | null): Promise<void> {
+  await trx.updateTable("content_item").set({ suspended_at: at }).where("content_id", "=", contentId).execute();
+}
+
+/** Works by their ids, as they are; nobody is kept from changing them. */
+export async function readContentById(db: Db | Trx, contentIds: readonly string[]): Promise<readonly ContentRow[]> {
+  if (contentIds.length === 0) return [];
+  return db.selectFrom("content_item").selectAll().where("content_id", "=", anyOf(contentIds)).execute();
+}
+
+/** How many of these works do not stand, each locked for sharing in the order of its id: until the commit none of the others can fall. */
+export async function lockAndCountFallenWorks(
+  trx: Trx,
+  contentIds: readonly string[],
+  { mayBeSuspended }: { readonly mayBeSuspended: boolean },
+): Promise<number> {
+  const { rows } = await sql<{ fallen: number }>`
+    with held as (
+      select withdrawn_at, suspended_at from content_item
+       where content_id = ${anyOf(contentIds)} order by content_id for share)
+    select count(*) filter (where withdrawn_at is not null or (suspended_at is not null and not ${mayBeSuspended}::boolean)) as fallen
+      from held`.execute(trx);
+  return rows[0]?.fallen ?? 0;
+}
+
 /** The item's record as it was written: canonical JSON that we made. */
 export function recordOf(row: Pick<ContentRow, "content_id" | "record">): JsonObject {
-  const parsed = parseJsonObject(row.record);
-  if (!parsed.ok) throw new TypeError(`content ${row.content_id}: expected its record to be JSON`);
-  return parsed.value;
+  return readOwnJson(row.record, `content ${row.content_id}`);
 }

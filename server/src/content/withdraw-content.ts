@@ -1,6 +1,6 @@
 import type { Fact } from "../events/write-fact.ts";
 import { setStatuses } from "../status-lists/set-status.ts";
-import { type ContentRow, lockContent, markWithdrawn } from "./store.ts";
+import { type ContentRow, markWithdrawn } from "./store.ts";
 
 export interface Withdrawal {
   readonly by: string;
@@ -9,14 +9,13 @@ export interface Withdrawal {
   readonly datasetsOf: (contentId: string) => readonly string[];
 }
 
-/** Takes works out for good: their bits, and an event for each. Answers those that stood until now. */
+/** Takes works that the caller holds locked out for good: their bits, and an event for each. Answers those that were not out until now. */
 export async function withdrawContent(
   fact: Fact,
-  contentIds: readonly string[],
+  locked: readonly ContentRow[],
   { by, reason, datasetsOf }: Withdrawal,
 ): Promise<readonly ContentRow[]> {
-  if (contentIds.length === 0) return [];
-  const standing = (await lockContent(fact.trx, contentIds, "update")).filter((row) => row.withdrawn_at === null);
+  const standing = locked.filter((row) => row.withdrawn_at === null);
   if (standing.length === 0) return [];
   await markWithdrawn(
     fact.trx,

@@ -149,7 +149,7 @@ describe("a session", () => {
   test("is opened by the platform's backend, too", async () => {
     const { creatorId } = await newCreator();
     const client = expectStatus(
-      await platform.operator.post("/api/v1/clients", { name: "Backend", scopes: ["creators:write"] }),
+      await platform.operator.post("/api/v1/clients", { name: "Backend", scopes: ["sessions:write"] }),
       201,
     ).body;
     const token = await fetchAccessToken(platform, {

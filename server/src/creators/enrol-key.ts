@@ -1,5 +1,6 @@
 import {
   type JsonObject,
+  MAX_DID_LENGTH,
   type PublicJwk,
   type Result,
   type SignedDocument,
@@ -11,6 +12,7 @@ import {
   numericDate,
   objectOf,
   parseCompactJws,
+  parseDid,
   parsePublicJwk,
   readShape,
   refuse,
@@ -31,11 +33,16 @@ import {
   findCreatorKey,
   insertChallenge,
   insertCreatorKey,
+  readCreatorKeys,
 } from "./store.ts";
 
 const KEY_PROOF_TYP = "key-proof+jwt";
 const CHALLENGE_SECONDS = 600;
 const CHALLENGE_BYTES = 24;
+/** A proof is made for the moment; a device's clock may be wrong by this much. */
+const PROOF_TOLERANCE_SECONDS = 600;
+/** A key for each device, and those that went before. */
+const MAX_KEYS = 100;
 /** A creator's key may sign for ten years unless it is retired before. */
 const KEY_LIFETIME_SECONDS = 10 * 366 * 86_400;
 
@@ -55,24 +62,43 @@ export async function challengeKey(ctx: Context, creatorId: string): Promise<Key
   return { challenge, audience: ctx.origin, expires_at: formatInstant(expiresAt) };
 }
 
-const PROOF_CLAIMS = objectOf({ iss: textUpTo(512), aud: textUpTo(512), nonce: textUpTo(128), iat: numericDate });
+const PROOF_CLAIMS = objectOf({
+  iss: textUpTo(MAX_DID_LENGTH),
+  aud: textUpTo(512),
+  nonce: textUpTo(128),
+  iat: numericDate,
+});
+
+export interface KeyEnrolment {
+  readonly creatorId: string;
+  /** The public key as a JWK, or the DID that holds it. */
+  readonly key: JsonObject | string;
+  readonly proof: string;
+  /** What the creator calls the device the key is on. It is shown to them alone. */
+  readonly name: string | undefined;
+}
 
 /**
  * Enrols a creator's public key after its holder has signed our challenge with it. Refuses
- * `key_malformed`, the gate's codes, `signature_invalid`, `proof_invalid` and `key_exists`.
+ * `key_malformed`, `did_malformed`, the gate's codes, `signature_invalid`, `proof_invalid`, `key_exists` and `conflict`
+ * (too many keys).
  */
 export async function enrolKey(
   ctx: Context,
-  { creatorId, jwk, proof }: { readonly creatorId: string; readonly jwk: JsonObject; readonly proof: string },
+  { creatorId, key: given, proof, name }: KeyEnrolment,
 ): Promise<Result<SignedDocument>> {
-  const key = parsePublicJwk(jwk);
+  const did = typeof given === "string" ? given : null;
+  const key = typeof given === "string" ? parseDid(given) : parsePublicJwk(given);
   if (!key.ok) return key;
-  const nonce = await checkProof(ctx, { creatorId, key: key.value, proof });
+  const nonce = await checkProof(ctx, { creatorId, key: key.value, did, proof });
   if (!nonce.ok) return nonce;
   const kid = thumbprint(key.value);
   return writeFact(ctx, async (fact) => {
     const creator = await findCreator(fact.trx, creatorId);
     if (creator === undefined) return refuse("not_found", `there is no creator ${creatorId}`);
+    const held = await readCreatorKeys(fact.trx, [creatorId]);
+    if (held.length >= MAX_KEYS)
+      return refuse("conflict", `expected at most ${MAX_KEYS} keys of one creator, retired ones included`);
     const isOpen = await consumeChallenge(fact.trx, { challenge: nonce.value, creatorId, now: fact.now });
     if (!isOpen) return refuse("proof_invalid", "proof.nonce: expected an open challenge of this creator");
     const row: CreatorKeyRow = {
@@ -84,6 +110,8 @@ export async function enrolKey(
       not_after: fact.now + KEY_LIFETIME_SECONDS,
       revoked_at: null,
       compromised_since: null,
+      name: name ?? null,
+      did,
     };
     if (!(await insertCreatorKey(fact.trx, row))) return refuse("key_exists", `the key ${kid} is enrolled already`);
     fact.record({
@@ -95,10 +123,15 @@ export async function enrolKey(
   });
 }
 
-async function checkProof(
-  ctx: Context,
-  { creatorId, key, proof }: { readonly creatorId: string; readonly key: PublicJwk; readonly proof: string },
-): Promise<Result<string>> {
+interface ProofToCheck {
+  readonly creatorId: string;
+  readonly key: PublicJwk;
+  readonly did: string | null;
+  readonly proof: string;
+}
+
+/** Whoever enrols a DID may speak as it, or as our URL for them. */
+async function checkProof(ctx: Context, { creatorId, key, did, proof }: ProofToCheck): Promise<Result<string>> {
   const jws = parseCompactJws(proof, KEY_PROOF_TYP);
   if (!jws.ok) return jws;
   if (jws.value.header.kid !== thumbprint(key))
@@ -111,16 +144,22 @@ async function checkProof(
   const claims = readShape(PROOF_CLAIMS, verified.value.payload, "proof", "proof_invalid");
   if (!claims.ok) return claims;
   const issuer = creatorIssuer(ctx.origin, creatorId);
-  if (claims.value.iss !== issuer || claims.value.aud !== ctx.origin)
+  if ((claims.value.iss !== issuer && claims.value.iss !== did) || claims.value.aud !== ctx.origin)
     return refuse(
       "proof_invalid",
       `expected iss ${issuer} and aud ${ctx.origin}, got ${claims.value.iss} and ${claims.value.aud}`,
+    );
+  const now = nowSeconds(ctx);
+  if (Math.abs(claims.value.iat - now) > PROOF_TOLERANCE_SECONDS)
+    return refuse(
+      "proof_invalid",
+      `proof.iat: expected within ${PROOF_TOLERANCE_SECONDS} seconds of ${now}, got ${claims.value.iat}; is the device's clock right?`,
     );
   return accept(claims.value.nonce);
 }
 
 /** The `creator-key` document for a key, signed now. */
-async function signCreatorKey(ctx: Context, row: CreatorKeyRow): Promise<SignedDocument> {
+export async function signCreatorKey(ctx: Context, row: CreatorKeyRow): Promise<SignedDocument> {
   return signDocument("creator-key", ctx.origin, creatorKeyContent(row), ctx.signingKeys.signerFor("document"));
 }
 

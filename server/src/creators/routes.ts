@@ -1,11 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import { accept, formatInstant } from "@licet/protocol";
+import { MAX_DID_LENGTH, accept, formatInstant } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import { openCreatorSession } from "../http/oauth/sessions.ts";
-import { creatorIdSchema, cutPage, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
+import { creatorIdSchema, cutPage, instantSchema, kidSchema, pageOf, pageQuery } from "../http/parameters.ts";
 import { challengeKey, enrolKey } from "./enrol-key.ts";
+import { retireKey } from "./end-key.ts";
 import { requireOwn } from "./own.ts";
 import { creatorView, registerCreator, requireCreator } from "./register-creator.ts";
 import { type CreatorKeyRow, creatorKeyContent, readCreatorKeys, readCreators } from "./store.ts";
@@ -17,6 +18,9 @@ const keySchema = z
   .looseObject({ creator_id: creatorIdSchema, kid: z.string(), alg: z.string(), jwk: z.looseObject({}) })
   .openapi("CreatorKey");
 const creatorWithKeysSchema = creatorSchema.extend({ keys: z.array(keySchema) }).openapi("CreatorWithKeys");
+const keyParam = z.object({ id: creatorIdSchema, kid: kidSchema });
+/** What a creator calls a device. */
+const MAX_NAME_LENGTH = 64;
 const idParam = z.object({ id: creatorIdSchema });
 const tags = ["creators"];
 
@@ -25,6 +29,7 @@ export function addCreatorRoutes(api: Api, ctx: Context): void {
   addRegistrationRoutes(api, ctx);
   addReadingRoutes(api, ctx);
   addKeyRoutes(api, ctx);
+  addKeyEndRoutes(api, ctx);
 }
 
 function addRegistrationRoutes(api: Api, ctx: Context): void {
@@ -144,7 +149,23 @@ function addKeyRoutes(api: Api, ctx: Context): void {
       summary: "Enrol a public key with proof of possession",
       request: {
         params: idParam,
-        body: jsonBody(z.strictObject({ jwk: z.looseObject({ kty: z.string() }), proof: z.string() })),
+        body: jsonBody(
+          z
+            .strictObject({
+              jwk: z.looseObject({ kty: z.string() }).optional(),
+              did: z
+                .string()
+                .max(MAX_DID_LENGTH)
+                .optional()
+                .openapi({ description: "a did:key or did:jwk, instead of jwk" }),
+              proof: z.string(),
+              name: z.string().trim().min(1).max(MAX_NAME_LENGTH).optional(),
+            })
+            .refine((input) => (input.jwk === undefined) !== (input.did === undefined), {
+              message: "expected jwk or did, and not both",
+              path: ["jwk"],
+            }),
+        ),
       },
       responses: {
         201: jsonAnswer("The signed creator-key document", keySchema),
@@ -153,13 +174,51 @@ function addKeyRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const { id } = c.req.valid("param");
       unwrap(requireOwn(c.get("principal"), id));
-      const { jwk, proof } = c.req.valid("json");
-      const document = unwrap(await enrolKey(ctx, { creatorId: id, jwk: JSON.parse(JSON.stringify(jwk)), proof }));
+      const { jwk, did, proof, name } = c.req.valid("json");
+      const enrolment = { creatorId: id, key: did ?? JSON.parse(JSON.stringify(jwk)), proof, name };
+      const document = unwrap(await enrolKey(ctx, enrolment));
       return c.json(keySchema.parse(document), 201);
     },
   );
 }
 
+function addKeyEndRoutes(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/api/v1/creators/{id}/keys",
+      tags,
+      summary: "A creator's keys: one for each device, and those that went before",
+      request: { params: idParam },
+      responses: { 200: jsonAnswer("The keys", z.object({ keys: z.array(keySchema) })) },
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      unwrap(requireOwn(c.get("principal"), id));
+      unwrap(await requireCreator(ctx, id));
+      return c.json({ keys: keysOf(await readCreatorKeys(ctx.db, [id]), id) }, 200);
+    },
+  );
+
+  api.openapi(
+    defineRoute(ctx, {
+      method: "post",
+      path: "/api/v1/creators/{id}/keys/{kid}/retire",
+      tags,
+      summary: "Retire a key: nothing that it signs later is accepted, what was accepted stands",
+      request: { params: keyParam },
+      responses: { 200: jsonAnswer("The signed creator-key document", keySchema) },
+    }),
+    async (c) => {
+      const { id, kid } = c.req.valid("param");
+      const document = unwrap(await retireKey(ctx, { creatorId: id, kid, principal: c.get("principal") }));
+      return c.json(keySchema.parse(document), 200);
+    },
+  );
+}
+
 function keysOf(rows: readonly CreatorKeyRow[], creatorId: string) {
-  return rows.filter((row) => row.creator_id === creatorId).map((row) => keySchema.parse(creatorKeyContent(row)));
+  return rows
+    .filter((row) => row.creator_id === creatorId)
+    .map((row) => keySchema.parse({ ...creatorKeyContent(row), ...(row.name === null ? {} : { name: row.name }) }));
 }

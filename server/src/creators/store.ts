@@ -1,5 +1,5 @@
 import { type ConsentKey, type JsonObject, type PublicJwk, formatInstant } from "@licet/protocol";
-import type { Insertable, Selectable } from "kysely";
+import type { Insertable, Selectable, Updateable } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { Page } from "../http/parameters.ts";
@@ -48,6 +48,24 @@ export async function findCreatorKey(db: Db | Trx, kid: string): Promise<Creator
   return db.selectFrom("creator_key").selectAll().where("kid", "=", kid).executeTakeFirst();
 }
 
+/** The key, held until the end of the transaction. */
+export async function lockCreatorKey(trx: Trx, kid: string): Promise<CreatorKeyRow | undefined> {
+  return trx.selectFrom("creator_key").selectAll().where("kid", "=", kid).forUpdate().executeTakeFirst();
+}
+
+/** The key, which nobody can end before the end of the transaction. */
+export async function shareCreatorKey(trx: Trx, kid: string): Promise<CreatorKeyRow | undefined> {
+  return trx.selectFrom("creator_key").selectAll().where("kid", "=", kid).forShare().executeTakeFirst();
+}
+
+export async function updateCreatorKey(
+  trx: Trx,
+  kid: string,
+  change: Updateable<Tables["creator_key"]>,
+): Promise<void> {
+  await trx.updateTable("creator_key").set(change).where("kid", "=", kid).execute();
+}
+
 /** Answers false when the key is enrolled already, by whomever. */
 export async function insertCreatorKey(trx: Trx, row: Insertable<Tables["creator_key"]>): Promise<boolean> {
   const inserted = await trx
@@ -93,6 +111,7 @@ export function creatorKeyContent(row: CreatorKeyRow): JsonObject {
     kid: row.kid,
     alg: row.alg,
     jwk,
+    ...(row.did === null ? {} : { did: row.did }),
     not_before: formatInstant(row.not_before),
     not_after: formatInstant(row.not_after),
     ...(row.revoked_at === null ? {} : { revoked_at: formatInstant(row.revoked_at) }),

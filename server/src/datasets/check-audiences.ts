@@ -7,7 +7,7 @@ import {
   checkAudience,
   refuse,
 } from "@licet/protocol";
-import { findConsents } from "../consents/lookup.ts";
+import { claimsOf, findConsents } from "../consents/lookup.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import { type VersionRow, readVersionJtis } from "./store.ts";
 
@@ -28,8 +28,7 @@ export async function checkAudiences(
 ): Promise<Result<true>> {
   const consents = await findConsents(db, await readVersionJtis(db, version));
   const offences = consents.flatMap((consent): Offence[] => {
-    const claims: ConsentClaims = JSON.parse(consent.claims);
-    const refusal = audienceRefusal(claims, [marketplaceId]);
+    const refusal = audienceRefusal(claimsOf(consent), [marketplaceId]);
     return refusal === undefined ? [] : [{ at: consent.jti, code: refusal.code, detail: refusal.detail }];
   });
   return offences.length === 0

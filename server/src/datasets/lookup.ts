@@ -1,17 +1,19 @@
-import { type WebhookEvent, parseInstant } from "@licet/protocol";
+import type { WebhookEvent } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import { type OfferRow, readOffers } from "./offer-store.ts";
-import { MIN_VALID_VERSION } from "./render-dataset.ts";
-import { type Standing, readStanding } from "./standing.ts";
-import { type DatasetRow, findDataset, findVersion, readDatasetsById } from "./store.ts";
+import { type VersionStanding, readVersionsStanding } from "./standing.ts";
+import { type DatasetRow, findDataset, findVersion, readDatasetsById, readVersionsByName } from "./store.ts";
 
 /** What other slices may ask of datasets. */
 export { findOffer as findOfferOf } from "./offer-store.ts";
+export type { VersionStanding } from "./standing.ts";
 export {
+  type DatasetRow,
   type VersionRow,
   findDataset,
   findVersion,
+  lockDatasets,
   readDatasetIdsOfCreator,
   readJtisOfCreator,
   readTouched,
@@ -25,12 +27,12 @@ export async function readOffersOf(ctx: Pick<Context, "db">, datasetId: string):
 export async function readDatasetState(db: Db | Trx, datasetId: string): Promise<WebhookEvent["dataset"]> {
   const dataset = await findDataset(db, datasetId);
   const version = await findVersion(db, datasetId, dataset?.current_version ?? 0);
-  if (version === undefined) throw new TypeError(`dataset ${datasetId}: expected a published version`);
-  const standing = await readStanding(db, datasetId, version.version);
+  if (dataset === undefined || version === undefined || dataset.state === "draft")
+    throw new TypeError(`dataset ${datasetId}: expected a published version`);
   return {
-    status: standing.state,
+    status: dataset.state,
     current_version: version.version,
-    min_valid_version: MIN_VALID_VERSION,
+    min_valid_version: dataset.min_valid_version,
     manifest_sha256: version.manifest_sha256,
   };
 }
@@ -49,43 +51,32 @@ export interface VersionName {
   readonly dataset_version: number;
 }
 
-/** How a version stands, and when it last lost something (seconds since the epoch). */
-export interface VersionStanding {
-  readonly state: DatasetRow["state"];
-  readonly lastLostAt: number | undefined;
-}
-
-/** How versions stand. A dataset's own state is that of its current version. */
+/**
+ * How versions stand. What was said of the dataset itself holds for each of them, and a version that
+ * is no longer valid is over.
+ */
 export async function readVersionStandings(
   db: Db,
-  versions: readonly VersionName[],
+  names: readonly VersionName[],
 ): Promise<(version: VersionName) => VersionStanding | undefined> {
-  const datasets = new Map(
-    (
-      await readDatasetsById(
-        db,
-        versions.map((version) => version.dataset_id),
-      )
-    ).map((row) => [row.dataset_id, row]),
+  const datasetIds = names.map((name) => name.dataset_id);
+  const datasets = new Map((await readDatasetsById(db, datasetIds)).map((row) => [row.dataset_id, row]));
+  const versions = await readVersionsByName(
+    db,
+    names.map(({ dataset_id, dataset_version }) => ({ dataset_id, version: dataset_version })),
   );
   const standings = new Map<string, VersionStanding>();
-  for (const [name, { dataset_id, dataset_version }] of new Map(
-    versions.map((version) => [nameOf(version), version]),
-  )) {
+  for (const [{ dataset_id, version }, standing] of await readVersionsStanding(db, versions)) {
     const dataset = datasets.get(dataset_id);
-    const isWhole = dataset?.current_version === dataset_version && dataset.state === "active";
-    standings.set(
-      name,
-      isWhole
-        ? { state: "active", lastLostAt: undefined }
-        : standingOf(await readStanding(db, dataset_id, dataset_version)),
-    );
+    const name = nameOf({ dataset_id, dataset_version: version });
+    if (dataset !== undefined) standings.set(name, { ...standing, state: stateIn(dataset, version, standing) });
   }
   return (version) => standings.get(nameOf(version));
 }
 
-function standingOf({ state, withdrawn }: Standing): VersionStanding {
-  return { state, lastLostAt: withdrawn[0] === undefined ? undefined : parseInstant(withdrawn[0].at) };
+function stateIn(dataset: DatasetRow, version: number, { state }: VersionStanding): VersionStanding["state"] {
+  if (dataset.ended_at !== null || version < dataset.min_valid_version) return "revoked";
+  return dataset.suspended_at !== null && state !== "revoked" && state !== "expired" ? "suspended" : state;
 }
 
 function nameOf({ dataset_id, dataset_version }: VersionName): string {

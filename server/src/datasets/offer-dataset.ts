@@ -28,7 +28,7 @@ export async function offerDataset(
     const [dataset] = await lockDatasets(fact.trx, [datasetId]);
     if (dataset === undefined) return refuse("not_found", `there is no dataset ${datasetId}`);
     if (dataset.current_version === 0) return refuse("dataset_not_published", `the dataset ${datasetId} is a draft`);
-    if (dataset.state === "revoked" || dataset.state === "expired")
+    if (dataset.state === "revoked" || dataset.state === "expired" || dataset.state === "suspended")
       return refuse("conflict", `nothing of the dataset ${datasetId} stands: it is ${dataset.state}`);
     const audience = await checkAudiences(
       fact.trx,

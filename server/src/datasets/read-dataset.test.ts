@@ -248,11 +248,13 @@ describe("provenance", () => {
     const { datasetId, works, caller } = await prepare();
     const keys = await readKeys(platform);
     const found: string[] = [];
+    const jtis = new Set<string>();
     for (let after = ""; ;) {
       const answer = await caller.get(`/api/v1/datasets/${datasetId}/provenance?limit=8${after}`);
       expect(answer.body).not.toHaveProperty("consent_jwt");
       expect(answer.body.provenance).not.toHaveProperty("consent_token_id");
-      expect(answer.body.consents).toHaveLength(3);
+      expect(answer.body.consents.length).toBeLessThanOrEqual(8);
+      for (const { jti } of answer.body.consents) jtis.add(jti);
       expect(await verifyDocument(parseObject(answer.text), { type: "provenance", keys, madeAt: now() })).toMatchObject(
         { ok: true },
       );
@@ -261,6 +263,7 @@ describe("provenance", () => {
       after = `&after=${answer.body.next}`;
     }
     expect(found).toEqual(works);
+    expect(jtis.size).toBe(3);
   });
 });
 

@@ -1,29 +1,31 @@
-import {
-  clocksAt,
-  type ConsentClaims,
-  type JsonObject,
-  type SignedDocument,
-  formatInstant,
-  parseJsonObject,
-  signDocument,
-} from "@licet/protocol";
-import type { Context } from "../context.ts";
-import { nowSeconds } from "../context.ts";
+import { clocksAt, type JsonObject, type SignedDocument, formatInstant, signDocument } from "@licet/protocol";
+import { type ConsentRow, claimsOf, findConsents } from "../consents/lookup.ts";
+import { type Context, nowSeconds } from "../context.ts";
+import { readOwnJson } from "../db/own-json.ts";
+import { type LinePage, readItemLines } from "./line-store.ts";
 import type { DatasetRow, VersionRow } from "./store.ts";
-import { type LinePage } from "./page-lines.ts";
 
 /**
- * Provenance in the brief's names: the works that stand, the consents they stand on, signed. The
- * top-level `consent_*` members are there when there is exactly one consent, `consents` always.
+ * Provenance in the brief's names: the works that stand and the consents that the works of this page
+ * rest on, whether they stand or not, signed. The top-level `consent_*` members are there when the
+ * version has exactly one consent, `consents` always. Works that do not stand take a place on the
+ * page, so that a page is bounded.
  */
 export async function readProvenance(
   ctx: Context,
   { dataset, version }: { readonly dataset: DatasetRow; readonly version: VersionRow },
   page: LinePage,
 ): Promise<SignedDocument> {
-  const { items, next } = await readItems(ctx, version, page);
-  const consents = await readConsentEntries(ctx, version);
-  const [only] = consents.length === 1 ? consents : [];
+  const rows = await readItemLines(ctx.db, version, page);
+  const lines = rows.slice(0, page.limit);
+  const last = rows.length > page.limit ? lines.at(-1) : undefined;
+  const jtis = [...new Set(lines.map((line) => line.jti))];
+  const found = new Map((await findConsents(ctx.db, jtis)).map((row) => [row.jti, row]));
+  const consents = jtis.flatMap((jti) => found.get(jti) ?? []).map(consentEntryOf);
+  const [only] = version.consents_count === 1 ? consents : [];
+  const items = lines
+    .filter((line) => line.stands)
+    .map((line) => readOwnJson(line.item, `item ${line.position} of ${dataset.dataset_id}`));
   const single: JsonObject =
     only === undefined
       ? {}
@@ -35,41 +37,17 @@ export async function readProvenance(
         };
   const content: JsonObject = {
     dataset_id: dataset.dataset_id,
+    state: dataset.state,
     version: version.version,
     manifest_sha256: version.manifest_sha256,
     items_root: version.items_root,
     provenance: { dataset_id: dataset.dataset_id, content_items: items, ...single },
     consents: consents.map((consent) => ({ ...consent })),
     ...(only === undefined ? {} : { consent_jwt: only.consent_jwt }),
-    next,
+    next: last === undefined ? null : String(last.position),
     ...clocksAt(nowSeconds(ctx)),
   };
   return signDocument("provenance", ctx.origin, content, ctx.signingKeys.signerFor("document"));
-}
-
-async function readItems(
-  ctx: Context,
-  version: VersionRow,
-  { after, limit }: LinePage,
-): Promise<{ readonly items: readonly JsonObject[]; readonly next: string | null }> {
-  const rows = await ctx.db
-    .selectFrom("dataset_item")
-    .innerJoin("consent", "consent.jti", "dataset_item.jti")
-    .innerJoin("content_item", "content_item.content_id", "dataset_item.content_id")
-    .select(["position", "item", "dataset_item.jti"])
-    .where("dataset_item.dataset_id", "=", version.dataset_id)
-    .where("dataset_item.version", "=", version.version)
-    .where("position", ">", after ?? -1)
-    .where("consent.state", "=", "active")
-    .where("content_item.withdrawn_at", "is", null)
-    .orderBy("position")
-    .limit(limit + 1)
-    .execute();
-  const last = rows[limit - 1];
-  return {
-    items: rows.slice(0, limit).map((row) => itemOf(row.item)),
-    next: rows.length > limit && last !== undefined ? String(last.position) : null,
-  };
 }
 
 interface ConsentEntry {
@@ -83,32 +61,15 @@ interface ConsentEntry {
   readonly signed_by: string;
 }
 
-async function readConsentEntries(ctx: Context, version: VersionRow): Promise<readonly ConsentEntry[]> {
-  const rows = await ctx.db
-    .selectFrom("dataset_consent")
-    .innerJoin("consent", "consent.jti", "dataset_consent.jti")
-    .selectAll("consent")
-    .where("dataset_consent.dataset_id", "=", version.dataset_id)
-    .where("dataset_consent.version", "=", version.version)
-    .orderBy("position")
-    .execute();
-  return rows.map((row) => {
-    const claims: ConsentClaims = JSON.parse(row.claims);
-    return {
-      jti: row.jti,
-      creator_id: row.creator_id,
-      consent_jwt: row.token,
-      scope: claims.scope,
-      issued_at: formatInstant(row.issued_at),
-      expires_at: formatInstant(row.expires_at),
-      state: row.state,
-      signed_by: row.signed_by,
-    };
-  });
-}
-
-function itemOf(text: string): JsonObject {
-  const parsed = parseJsonObject(text);
-  if (!parsed.ok) throw new TypeError(`expected an item that we wrote: ${parsed.refusal.detail}`);
-  return parsed.value;
+function consentEntryOf(row: ConsentRow): ConsentEntry {
+  return {
+    jti: row.jti,
+    creator_id: row.creator_id,
+    consent_jwt: row.token,
+    scope: claimsOf(row).scope,
+    issued_at: formatInstant(row.issued_at),
+    expires_at: formatInstant(row.expires_at),
+    state: row.state,
+    signed_by: row.signed_by,
+  };
 }

@@ -78,7 +78,7 @@ async function callMarketplace(ctx: Context, offer: OfferRow): Promise<Result<tr
     token === null
       ? {}
       : { authorization: `Bearer ${ctx.sealer.open(platformTokenLabel(marketplace.marketplace_id), token)}` };
-  const answer = await ctx.outbound(`${marketplace.base_url}/api/v1/datasets`, {
+  const answer = await ctx.outbound.send(`${marketplace.base_url}/api/v1/datasets`, {
     method: "POST",
     headers: { "content-type": "application/json", ...credentials },
     body: JSON.stringify(registration),

@@ -1,64 +1,80 @@
-import { type JsonObject, MAX_NAMED_WITHDRAWN, parseJsonObject } from "@licet/protocol";
+import { type JsonObject, MAX_NAMED_WITHDRAWN } from "@licet/protocol";
+import { readOwnJson } from "../db/own-json.ts";
 import { documentPaths, documentTags } from "../documents/document-paths.ts";
-import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
-import { lockDatasets, findVersion, type DatasetRow, type VersionRow, updateDataset } from "./store.ts";
-import { type Standing, readStanding } from "./standing.ts";
+import { type Standing, readStandings } from "./standing.ts";
+import { type DatasetRow, type VersionRow, lockDatasets, readVersions, saveStates } from "./store.ts";
 
-/** Until there is compaction, every version but for what is withdrawn stays valid. */
-export const MIN_VALID_VERSION = 1;
+/** States of which nothing is left that a next version could hold. */
+const OVER: readonly DatasetRow["state"][] = ["revoked", "expired"];
 
 /**
- * After consents or works changed: locks the datasets, writes their states, and has their status
- * and current manifest rendered in this fact. Items are never rebuilt.
+ * After consents, works or datasets changed: locks the datasets, writes their states, and has their
+ * status and current manifest rendered in this fact. Items are never rebuilt. Whoever changes what
+ * stands in a dataset holds its row, so what is read here is still so at the commit. Answers the
+ * states.
  */
-export async function refreshDatasets(fact: Fact, datasetIds: readonly string[]): Promise<void> {
-  for (const dataset of await lockDatasets(fact.trx, [...new Set(datasetIds)].sort())) {
-    const standing = await readStanding(fact.trx, dataset.dataset_id, dataset.current_version);
-    if (standing.state !== dataset.state) await updateDataset(fact.trx, dataset.dataset_id, { state: standing.state });
-    publishCurrent(fact, dataset, dataset.current_version);
+export async function refreshDatasets(
+  fact: Fact,
+  datasetIds: readonly string[],
+): Promise<ReadonlyMap<string, DatasetRow["state"]>> {
+  const datasets = (await lockDatasets(fact.trx, [...new Set(datasetIds)].sort())).filter(
+    (row) => row.current_version > 0,
+  );
+  if (datasets.length === 0) return new Map();
+  const versions = new Map((await readVersions(fact.trx, datasets)).map((row) => [row.dataset_id, row]));
+  const standings = await readStandings(fact.trx, datasets, versions);
+  const states = new Map<string, DatasetRow["state"]>();
+  const changes: Pick<DatasetRow, "dataset_id" | "state" | "compact_at">[] = [];
+  for (const dataset of datasets) {
+    const { dataset_id } = dataset;
+    const [row, standing] = [versions.get(dataset_id), standings.get(dataset_id)];
+    if (row === undefined || standing === undefined)
+      throw new TypeError(`dataset ${dataset_id}: expected version ${dataset.current_version}`);
+    const compact_at = compactionTime(fact, dataset, standing);
+    states.set(dataset_id, standing.state);
+    if (standing.state !== dataset.state || compact_at !== dataset.compact_at)
+      changes.push({ dataset_id, state: standing.state, compact_at });
+    publishCurrent(fact, { dataset, row, standing });
   }
+  await saveStates(fact.trx, changes);
+  return states;
 }
 
-/** Has the status and the current manifest of a dataset rendered. Both read what stands once, after their rows are locked. */
-export function publishCurrent(fact: Fact, dataset: Pick<DatasetRow, "dataset_id">, version: number): void {
-  const { dataset_id } = dataset;
-  let reading: Promise<{ readonly row: VersionRow; readonly standing: Standing }> | undefined;
-  const read = (trx: Trx) => (reading ??= readCurrent(trx, dataset_id, version));
-  const tags = [documentTags.all, documentTags.dataset(dataset_id)];
-  fact.publish(documentPaths.datasetStatus(dataset_id), async (trx) => ({
-    kind: "dataset-status",
-    content: statusContent(await read(trx)),
-    tags,
-  }));
-  fact.publish(documentPaths.currentManifest(dataset_id), async (trx) => ({
-    kind: "current-manifest",
-    content: currentManifestContent(await read(trx)),
-    tags,
-  }));
-}
-
-async function readCurrent(
-  trx: Trx,
-  datasetId: string,
-  version: number,
-): Promise<{ readonly row: VersionRow; readonly standing: Standing }> {
-  const row = await findVersion(trx, datasetId, version);
-  if (row === undefined) throw new TypeError(`dataset ${datasetId}: expected version ${version}`);
-  return { row, standing: await readStanding(trx, datasetId, version) };
+/** When the version without what is gone is due: counted from the first loss, so that more of them do not put it off. */
+function compactionTime({ ctx, now }: Fact, dataset: DatasetRow, standing: Standing): number | null {
+  const { compactionSeconds } = ctx.config;
+  if (standing.goneItems === 0 || compactionSeconds === undefined || OVER.includes(standing.state)) return null;
+  return dataset.compact_at ?? now + compactionSeconds;
 }
 
 interface Current {
+  readonly dataset: DatasetRow;
   readonly row: VersionRow;
   readonly standing: Standing;
 }
 
-function statusContent({ row, standing }: Current): JsonObject {
+function publishCurrent(fact: Fact, current: Current): void {
+  const { dataset_id } = current.dataset;
+  const tags = [documentTags.all, documentTags.dataset(dataset_id)];
+  fact.publish(documentPaths.datasetStatus(dataset_id), async () => ({
+    kind: "dataset-status",
+    content: statusContent(current),
+    tags,
+  }));
+  fact.publish(documentPaths.currentManifest(dataset_id), async () => ({
+    kind: "current-manifest",
+    content: currentManifestContent(current),
+    tags,
+  }));
+}
+
+function statusContent({ dataset, row, standing }: Current): JsonObject {
   return {
     dataset_id: row.dataset_id,
     status: standing.state,
     current_version: row.version,
-    min_valid_version: MIN_VALID_VERSION,
+    min_valid_version: dataset.min_valid_version,
     manifest_sha256: row.manifest_sha256,
     revoked_jtis: standing.revokedJtis,
     revoked_complete: standing.revokedCount <= MAX_NAMED_WITHDRAWN,
@@ -82,9 +98,6 @@ function currentManifestContent({ row, standing }: Current): JsonObject {
 }
 
 /** The immutable manifest of a version, as it was signed. */
-function manifestOf(row: VersionRow): JsonObject {
-  const parsed = parseJsonObject(row.manifest);
-  if (!parsed.ok)
-    throw new TypeError(`dataset ${row.dataset_id}: expected the manifest of version ${row.version} to be JSON`);
-  return parsed.value;
+export function manifestOf(row: VersionRow): JsonObject {
+  return readOwnJson(row.manifest, `dataset ${row.dataset_id}, version ${row.version}`);
 }

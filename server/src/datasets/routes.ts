@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "../context.ts";
-import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
+import { type Api, defineRoute, jsonAnswer, jsonBody, noteDataset, unwrap } from "../http/api.ts";
 import { countOf, cutPage, identifierSchema, MAX_PAGE, pageOf, pageQuery } from "../http/parameters.ts";
 import { actorOf } from "../http/principal.ts";
 import {
@@ -13,7 +13,10 @@ import {
 import { offerDataset, offerView } from "./offer-dataset.ts";
 import { readOffers } from "./offer-store.ts";
 import { type Lines, pageConsents, pageItems } from "./page-lines.ts";
-import { datasetView, publishDataset } from "./publish-dataset.ts";
+import { datasetView } from "./dataset-view.ts";
+import { storeDraft } from "./draft-dataset.ts";
+import { addLifecycleRoutes } from "./lifecycle-routes.ts";
+import { publishDataset } from "./publish-dataset.ts";
 import { requireDataset, requireVersion } from "./read-dataset.ts";
 import { readProvenance } from "./read-provenance.ts";
 import { findVersion, readDatasets, readVersions } from "./store.ts";
@@ -37,6 +40,7 @@ const datasetAnswer = (description: string) => ({
 /** Datasets: published, read, offered; and the lines a stranger verifies them by. */
 export function addDatasetRoutes(api: Api, ctx: Context): void {
   addPublishingRoutes(api, ctx);
+  addLifecycleRoutes(api, ctx);
   addReadingRoutes(api, ctx);
   addLineRoutes(api, ctx);
 }
@@ -59,8 +63,12 @@ function addPublishingRoutes(api: Api, ctx: Context): void {
       { maxBodyBytes: MAX_DATASET_BYTES },
     ),
     async (c) => {
-      const { isNew, view } = unwrap(await publishDataset(ctx, c.req.valid("json"), actorOf(c.get("principal"))));
-      return c.json(view, isNew ? 201 : 200);
+      const input = c.req.valid("json");
+      const by = actorOf(c.get("principal"));
+      const isDraft = input.status === "draft";
+      const { isNew, view } = unwrap(await (isDraft ? storeDraft(ctx, input, by) : publishDataset(ctx, input, by)));
+      noteDataset(c, view.dataset_id, view.version);
+      return c.json(view, isNew || isDraft ? 201 : 200);
     },
   );
 
@@ -167,6 +175,7 @@ function addReadingRoutes(api: Api, ctx: Context): void {
       const query = c.req.valid("query");
       const after = unwrap(countOf(query.after));
       const found = unwrap(await requireVersion(ctx, c.get("principal"), { datasetId: c.req.valid("param").id }));
+      noteDataset(c, found.dataset.dataset_id, found.version.version);
       const document = await readProvenance(ctx, found, { after, limit: query.limit ?? MAX_PAGE });
       return c.json(provenanceSchema.parse(document), 200, { "cache-control": "no-store" });
     },

@@ -1,38 +1,70 @@
 import { type DatasetState, MAX_NAMED_WITHDRAWN, type Withdrawn, datasetStateOf, formatInstant } from "@licet/protocol";
-import { sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
+import { type Ended, type Fallen, countFallen, readEnded } from "./standing-store.ts";
+import type { DatasetRow, VersionRow } from "./store.ts";
 
-/** What stands, and what no longer stands, of a dataset's version. */
+/** What stands, and what does not, of a dataset. */
 export interface Standing {
   readonly state: DatasetState;
+  /** Items of the current version. */
   readonly withdrawnItems: number;
-  /** Tokens that ended, newest first, at most {@link MAX_NAMED_WITHDRAWN}; and how many there are in all. */
+  /** Those of them that will never stand again. */
+  readonly goneItems: number;
+  /** Tokens of any valid version that do not stand, newest first, at most {@link MAX_NAMED_WITHDRAWN}; and how many there are in all. */
   readonly revokedJtis: readonly string[];
   readonly revokedCount: number;
-  /** Tokens and single works, newest first. */
+  /** Tokens and single works of the current version, newest first. */
   readonly withdrawn: readonly Withdrawn[];
   readonly withdrawnCount: number;
 }
 
-interface Ended {
-  readonly jti: string | null;
-  readonly content_id: string | null;
-  readonly ended_at: number;
+/**
+ * Derives what stands of published datasets from the consents and works as they are now, for all of
+ * them at once: there is no second copy of it to keep true.
+ */
+export async function readStandings(
+  db: Db | Trx,
+  datasets: readonly DatasetRow[],
+  versions: ReadonlyMap<string, VersionRow>,
+): Promise<ReadonlyMap<string, Standing>> {
+  const current = datasets.map((row) => ({ dataset_id: row.dataset_id, version: row.current_version }));
+  const fallen = new Map((await countFallen(db, current)).map((row) => [row.dataset_id, row]));
+  const spans = datasets.map((row) => ({
+    dataset_id: row.dataset_id,
+    first: Math.min(row.min_valid_version, row.current_version),
+    current: row.current_version,
+  }));
+  const ended = Map.groupBy(await readEnded(db, spans), (row) => row.dataset_id);
+  return new Map(
+    datasets.map((row) => {
+      const total = versions.get(row.dataset_id)?.items_count ?? 0;
+      return [row.dataset_id, standingOf(row, total, fallen.get(row.dataset_id), ended.get(row.dataset_id) ?? [])];
+    }),
+  );
 }
 
-/** Derives what stands from the consents and works as they are now: there is no second copy of it to keep true. */
-export async function readStanding(trx: Trx | Db, datasetId: string, version: number): Promise<Standing> {
-  const items = await countItems(trx, datasetId, version);
-  const ended = await readEnded(trx, datasetId, version);
-  const revoked = ended.filter((entry) => entry.jti !== null);
+function standingOf(row: DatasetRow, total: number, fallen: Fallen | undefined, ended: readonly Ended[]): Standing {
+  const { revoked, expired, suspended } = fallen ?? { revoked: 0, expired: 0, suspended: 0 };
+  const [first] = ended;
+  const tokens = ended.flatMap(({ jti, token_place }) =>
+    jti !== null && token_place <= MAX_NAMED_WITHDRAWN ? [jti] : [],
+  );
   return {
-    state: datasetStateOf(items),
-    withdrawnItems: items.revoked + items.suspended + items.expired,
-    revokedJtis: revoked.map((entry) => entry.jti ?? "").slice(0, MAX_NAMED_WITHDRAWN),
-    revokedCount: revoked.length,
-    withdrawn: ended.slice(0, MAX_NAMED_WITHDRAWN).map(withdrawnOf),
-    withdrawnCount: ended.length,
+    state: stateOf(row, { total, revoked, expired, suspended }),
+    withdrawnItems: revoked + expired + suspended,
+    goneItems: revoked + expired,
+    revokedJtis: tokens,
+    revokedCount: first?.token_count ?? 0,
+    withdrawn: ended.filter((entry) => entry.is_current && entry.current_place <= MAX_NAMED_WITHDRAWN).map(withdrawnOf),
+    withdrawnCount: first?.current_count ?? 0,
   };
+}
+
+/** What was said of the dataset itself comes before what its works say together; its end before its suspension. */
+function stateOf(row: DatasetRow, items: Parameters<typeof datasetStateOf>[0]): DatasetState {
+  if (row.ended_at !== null) return "revoked";
+  const together = datasetStateOf(items);
+  return row.suspended_at !== null && together !== "revoked" && together !== "expired" ? "suspended" : together;
 }
 
 function withdrawnOf(entry: Ended): Withdrawn {
@@ -40,36 +72,24 @@ function withdrawnOf(entry: Ended): Withdrawn {
   return entry.jti === null ? { at, content_id: entry.content_id ?? "" } : { at, jti: entry.jti };
 }
 
-async function countItems(
-  trx: Trx | Db,
-  datasetId: string,
-  version: number,
-): Promise<Parameters<typeof datasetStateOf>[0]> {
-  const { rows } = await sql<{ total: number; revoked: number; suspended: number; expired: number }>`
-    select count(*) as total,
-           count(*) filter (where content_item.withdrawn_at is not null or consent.state = 'revoked') as revoked,
-           count(*) filter (where content_item.withdrawn_at is null and consent.state = 'suspended') as suspended,
-           count(*) filter (where content_item.withdrawn_at is null and consent.state = 'expired') as expired
-      from dataset_item
-      join consent on consent.jti = dataset_item.jti
-      join content_item on content_item.content_id = dataset_item.content_id
-     where dataset_item.dataset_id = ${datasetId} and dataset_item.version = ${version}`.execute(trx);
-  const [counts] = rows;
-  if (counts === undefined) throw new TypeError("expected one row of counts");
-  return counts;
+/** How one version stands, whichever it is, and when it last lost something (seconds since the epoch). */
+export interface VersionStanding {
+  readonly state: DatasetRow["state"];
+  readonly lastLostAt: number | undefined;
 }
 
-async function readEnded(trx: Trx | Db, datasetId: string, version: number): Promise<readonly Ended[]> {
-  const { rows } = await sql<Ended>`
-    select consent.jti, null as content_id, consent.ended_at
-      from dataset_consent
-      join consent on consent.jti = dataset_consent.jti
-     where dataset_consent.dataset_id = ${datasetId} and dataset_consent.version = ${version} and consent.state <> 'active'
-    union all
-    select null as jti, content_item.content_id, content_item.withdrawn_at as ended_at
-      from dataset_item
-      join content_item on content_item.content_id = dataset_item.content_id
-     where dataset_item.dataset_id = ${datasetId} and dataset_item.version = ${version} and content_item.withdrawn_at is not null
-     order by ended_at desc, jti, content_id`.execute(trx);
-  return rows;
+/** How versions stand by themselves. */
+export async function readVersionsStanding(
+  db: Db | Trx,
+  versions: readonly VersionRow[],
+): Promise<ReadonlyMap<VersionRow, VersionStanding>> {
+  const fallen = new Map((await countFallen(db, versions)).map((row) => [`${row.dataset_id}/${row.version}`, row]));
+  return new Map(
+    versions.map((version) => {
+      const row = fallen.get(`${version.dataset_id}/${version.version}`);
+      const { revoked, expired, suspended } = row ?? { revoked: 0, expired: 0, suspended: 0 };
+      const state = datasetStateOf({ total: version.items_count, revoked, expired, suspended });
+      return [version, { state, lastLostAt: row?.last_fallen_at }];
+    }),
+  );
 }

@@ -1,4 +1,4 @@
-import type { Insertable, Selectable } from "kysely";
+import { type Insertable, type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { Page } from "../http/parameters.ts";
@@ -46,11 +46,50 @@ export async function insertDataset(trx: Trx, row: Insertable<Tables["dataset"]>
 }
 
 export async function updateDataset(
-  trx: Trx,
+  trx: Db | Trx,
   datasetId: string,
-  changes: Partial<Pick<DatasetRow, "name" | "state" | "current_version" | "draft">>,
+  changes: Partial<Omit<DatasetRow, "dataset_id" | "created_at" | "status_list" | "status_idx">>,
 ): Promise<void> {
   await trx.updateTable("dataset").set(changes).where("dataset_id", "=", datasetId).execute();
+}
+
+/** Writes the states that were derived of several datasets. */
+export async function saveStates(
+  trx: Trx,
+  changes: readonly Pick<DatasetRow, "dataset_id" | "state" | "compact_at">[],
+): Promise<void> {
+  if (changes.length === 0) return;
+  await sql`
+    update dataset set state = changed.state, compact_at = changed.compact_at
+      from unnest(${changes.map((row) => row.dataset_id)}::text[], ${changes.map((row) => row.state)}::text[],
+                  ${changes.map((row) => row.compact_at)}::bigint[]) as changed (dataset_id, state, compact_at)
+     where dataset.dataset_id = changed.dataset_id`.execute(trx);
+}
+
+/** The row of a dataset that was never published, gone for good; false when it is published, or has a draft. */
+export async function deleteUnpublished(trx: Trx, datasetId: string): Promise<boolean> {
+  const deleted = await trx
+    .deleteFrom("dataset")
+    .where("dataset_id", "=", datasetId)
+    .where("current_version", "=", 0)
+    .where("draft", "is", null)
+    .returning("dataset_id")
+    .execute();
+  return deleted.length > 0;
+}
+
+/** Datasets whose compaction is due, the longest due first. */
+export async function readDueCompactions(db: Db, now: number, limit: number): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom("dataset")
+    .select("dataset_id")
+    .where("compact_at", "<=", now)
+    .where("suspended_at", "is", null)
+    .where("ended_at", "is", null)
+    .orderBy("compact_at")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.dataset_id);
 }
 
 export async function findVersion(db: Db | Trx, datasetId: string, version: number): Promise<VersionRow | undefined> {
@@ -62,7 +101,7 @@ export async function findVersion(db: Db | Trx, datasetId: string, version: numb
     .executeTakeFirst();
 }
 
-export async function readVersions(db: Db, datasets: readonly DatasetRow[]): Promise<readonly VersionRow[]> {
+export async function readVersions(db: Db | Trx, datasets: readonly DatasetRow[]): Promise<readonly VersionRow[]> {
   if (datasets.length === 0) return [];
   return db
     .selectFrom("dataset_version")
@@ -76,28 +115,18 @@ export async function readVersions(db: Db, datasets: readonly DatasetRow[]): Pro
     .execute();
 }
 
-/** Rows that one statement inserts; eight parameters each stay far below the protocol's 65 535. */
-const INSERT_BATCH = 1_000;
-
-export async function insertVersion(
-  trx: Trx,
-  version: VersionRow,
-  items: readonly ItemRow[],
-  jtis: readonly string[],
-): Promise<void> {
-  await trx.insertInto("dataset_version").values(version).execute();
-  const { dataset_id } = version;
-  const consents = jtis.map((jti, position) => ({ dataset_id, version: version.version, position, jti }));
-  for (let at = 0; at < items.length; at += INSERT_BATCH)
-    await trx
-      .insertInto("dataset_item")
-      .values(items.slice(at, at + INSERT_BATCH))
-      .execute();
-  for (let at = 0; at < consents.length; at += INSERT_BATCH)
-    await trx
-      .insertInto("dataset_consent")
-      .values(consents.slice(at, at + INSERT_BATCH))
-      .execute();
+/** Versions by their names, whichever they are. */
+export async function readVersionsByName(
+  db: Db | Trx,
+  names: readonly { readonly dataset_id: string; readonly version: number }[],
+): Promise<readonly VersionRow[]> {
+  if (names.length === 0) return [];
+  const { rows } = await sql<VersionRow>`
+    select dataset_version.*
+      from dataset_version
+      join (select distinct * from unnest(${names.map((name) => name.dataset_id)}::text[], ${names.map((name) => name.version)}::int[])
+              as named (dataset_id, version)) named using (dataset_id, version)`.execute(db);
+  return rows;
 }
 
 /** The consents a version stands on. */
@@ -113,21 +142,6 @@ export async function readVersionJtis(
     .orderBy("jti")
     .execute();
   return rows.map((row) => row.jti);
-}
-
-/** The consent that each work of a dataset's current version stands on, by content id. */
-export async function readCurrentJtis(trx: Trx, datasetId: string): Promise<ReadonlyMap<string, string>> {
-  const rows = await trx
-    .selectFrom("dataset_item")
-    .innerJoin("dataset", (join) =>
-      join
-        .onRef("dataset.dataset_id", "=", "dataset_item.dataset_id")
-        .onRef("dataset.current_version", "=", "dataset_item.version"),
-    )
-    .select(["dataset_item.content_id", "dataset_item.jti"])
-    .where("dataset_item.dataset_id", "=", datasetId)
-    .execute();
-  return new Map(rows.map((row) => [row.content_id, row.jti]));
 }
 
 export interface DatasetFilter extends Page {
@@ -160,8 +174,8 @@ export interface Touched {
 }
 
 /**
- * The datasets any version of which stands on these consents or holds these works: an older version
- * is still in use until there is compaction, so whoever has it must hear of it too.
+ * The datasets a version of which, if it is still valid, stands on these consents or holds these
+ * works: an older version is in use until there is compaction, so whoever has it must hear of it.
  */
 export async function readTouched(
   trx: Trx,
@@ -172,20 +186,29 @@ export async function readTouched(
       ? []
       : await trx
           .selectFrom("dataset_consent")
-          .select(["dataset_id", "jti as id"])
+          .innerJoin("dataset", "dataset.dataset_id", "dataset_consent.dataset_id")
+          .select(["dataset.dataset_id", "jti as id"])
           .distinct()
           .where("jti", "=", anyOf(jtis))
+          .where(isValidVersion("dataset_consent"))
           .execute();
   const byContent =
     contentIds.length === 0
       ? []
       : await trx
           .selectFrom("dataset_item")
-          .select(["dataset_id", "content_id as id"])
+          .innerJoin("dataset", "dataset.dataset_id", "dataset_item.dataset_id")
+          .select(["dataset.dataset_id", "content_id as id"])
           .distinct()
           .where("content_id", "=", anyOf(contentIds))
+          .where(isValidVersion("dataset_item"))
           .execute();
   return { byConsents: datasetsBy(byConsent), byWorks: datasetsBy(byContent) };
+}
+
+/** Lines of a version that is not published yet are there already, and count for nothing. */
+function isValidVersion(lines: "dataset_consent" | "dataset_item") {
+  return sql<boolean>`${sql.table(lines)}.version between dataset.min_valid_version and dataset.current_version`;
 }
 
 function datasetsBy(
@@ -203,10 +226,12 @@ export async function readJtisOfCreator(
 ): Promise<readonly string[]> {
   const rows = await db
     .selectFrom("dataset_item")
+    .innerJoin("dataset", "dataset.dataset_id", "dataset_item.dataset_id")
     .select("jti")
     .distinct()
-    .where("dataset_id", "=", datasetId)
+    .where("dataset_item.dataset_id", "=", datasetId)
     .where("creator_id", "=", creatorId)
+    .whereRef("version", "<=", "current_version")
     .orderBy("jti")
     .execute();
   return rows.map((row) => row.jti);
@@ -216,9 +241,11 @@ export async function readJtisOfCreator(
 export async function readDatasetIdsOfCreator(db: Db, creatorId: string): Promise<readonly string[]> {
   const rows = await db
     .selectFrom("dataset_item")
-    .select("dataset_id")
+    .innerJoin("dataset", "dataset.dataset_id", "dataset_item.dataset_id")
+    .select("dataset.dataset_id")
     .distinct()
     .where("creator_id", "=", creatorId)
+    .whereRef("version", "<=", "current_version")
     .execute();
   return rows.map((row) => row.dataset_id);
 }

@@ -50,9 +50,9 @@ async function readMigrations(): Promise<readonly Migration[]> {
   );
 }
 
-/** In a transaction that the other servers of this database wait for: not even `if not exists` is safe against two at once. */
+/** In a transaction that the other servers of this database wait for: not even `if not exists` is safe against two at once. Takes the time it takes. */
 function locked(script: string): string {
-  return `begin;\nselect pg_advisory_xact_lock(${MIGRATION_LOCK});\n${script}\ncommit;`;
+  return `begin;\nset local statement_timeout = 0;\nset local lock_timeout = 0;\nselect pg_advisory_xact_lock(${MIGRATION_LOCK});\n${script}\ncommit;`;
 }
 
 /** Names and hashes are ours: a file name and hexadecimal digits. A second server that waited for the lock finds the row and rolls back. */

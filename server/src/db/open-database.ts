@@ -5,9 +5,11 @@ import { type ConstructorOptions, fromPglite } from "pg-boss";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { type Config, ConfigError } from "../config.ts";
+import type { Config, DatabaseLimits } from "../config.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";
 import { exclusivePgliteDialect } from "./exclusive-pglite.ts";
+import { listenOnPostgres } from "./listen-postgres.ts";
+import { type Listener, type NoticeReceiver, NOTICE_CHANNEL } from "./notifications.ts";
 import type { Tables } from "./tables.ts";
 
 export type Db = Kysely<Tables>;
@@ -19,19 +21,26 @@ export interface Database {
   readonly db: Db;
   readonly runScript: (script: string) => Promise<void>;
   readonly bossOptions: ConstructorOptions;
-  /** Refuses (a ConfigError) a second server on the same database: its memory would not learn of the first one's facts. */
-  readonly holdAlone: () => Promise<void>;
+  /** Hears the notices of every server on this database. */
+  readonly listen: (listening: NoticeReceiver) => Promise<Listener>;
+  /** Does something that no two servers of this database may do at once. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
   readonly close: () => Promise<void>;
 }
 
-const POOL_SIZE = 10;
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** When TCP begins to ask whether the other end of a silent connection is still there. */
+const KEEP_ALIVE_AFTER_MS = 10_000;
+/** Connections of the job queue, beside those of the pool. */
+const BOSS_POOL_SIZE = 4;
 /** int8, which node-postgres would hand over as text. Everything we keep in it is below 2^53. */
 const INT8_OID = 20;
 
 /** Opens PostgreSQL when `DATABASE_URL` says so, otherwise PGlite in the data folder, held exclusively. */
 export async function openDatabase(config: Config, log: Logger): Promise<Database> {
-  return config.databaseUrl === undefined ? openPglite(config.dataFolder) : openPostgres(config.databaseUrl, log);
+  return config.databaseUrl === undefined
+    ? openPglite(config.dataFolder)
+    : openPostgres(config.databaseUrl, config.databaseLimits, log);
 }
 
 async function openPglite(dataFolder: string): Promise<Database> {
@@ -51,7 +60,11 @@ async function openPglite(dataFolder: string): Promise<Database> {
       }
     },
     bossOptions: { db: fromPglite(pglite), backend: "pglite", useListenNotify: true },
-    holdAlone: async () => undefined,
+    listen: async ({ onNotice }) => {
+      await pglite.listen(NOTICE_CHANNEL, onNotice);
+      return { isCurrent: () => true, stop: () => pglite.unlisten(NOTICE_CHANNEL) };
+    },
+    alone: (work) => work(),
     close: async () => {
       await pglite.close();
       release();
@@ -59,57 +72,62 @@ async function openPglite(dataFolder: string): Promise<Database> {
   };
 }
 
-async function openPostgres(connectionString: string, log: Logger): Promise<Database> {
+async function openPostgres(connectionString: string, limits: DatabaseLimits, log: Logger): Promise<Database> {
   const pool = new pg.Pool({
     connectionString,
-    max: POOL_SIZE,
+    max: limits.poolSize,
+    application_name: "licet",
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
+    statement_timeout: limits.statementSeconds * 1_000,
+    lock_timeout: limits.lockSeconds * 1_000,
+    idle_in_transaction_session_timeout: limits.idleTransactionSeconds * 1_000,
     types: {
       getTypeParser: (oid: number, format?: "text" | "binary") =>
         oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format ?? "text"),
     },
   });
-  pool.on("error", (error) => log.warn({ error: error.message }, "an idle database connection broke"));
+  // The pool hears of idle connections alone; one that breaks in use must not end the process.
+  pool.on("connect", (client) =>
+    client.on("error", (error) => log.warn({ error: error.message }, "a database connection broke")),
+  );
+  pool.on("error", () => undefined);
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   await sql`select 1`.execute(db);
-  const holder = new pg.Client({ connectionString });
-  holder.on("error", (error) => log.error({ error: error.message }, "the connection that holds the database broke"));
-  let isHeld = false;
   return {
     engine: "postgres",
     db,
     runScript: (script) => runOnOneConnection(pool, script),
-    bossOptions: { connectionString, useListenNotify: true },
-    holdAlone: async () => {
-      await holder.connect();
-      isHeld = true;
-      await takeServerLock(holder);
-    },
-    close: async () => {
-      if (isHeld) await holder.end();
-      await db.destroy();
-    },
+    bossOptions: { connectionString, useListenNotify: true, max: BOSS_POOL_SIZE, application_name: "licet jobs" },
+    listen: (listening) => listenOnPostgres({ ...listening, connectionString, log }),
+    alone: (work) => holdingLock(connectionString, work),
+    close: () => db.destroy(),
   };
 }
 
-/** Held by the one server of a database for as long as its connection lives. */
-const SERVER_LOCK = 7_265_382;
-/** A server that was killed lets go as soon as PostgreSQL notices. */
-const LOCK_PATIENCE_MS = 10_000;
-const LOCK_PAUSE_MS = 100;
+/** Any number does, as long as every server of one database takes the same. */
+const BOOT_LOCK = 7_265_382;
+/** A boot takes a second or two; one that hangs must not make the others wait for ever. */
+const LOCK_PATIENCE_MS = 60_000;
 
-async function takeServerLock(holder: pg.Client): Promise<void> {
-  const deadline = Date.now() + LOCK_PATIENCE_MS;
-  for (;;) {
-    const { rows } = await holder.query<{ held: boolean }>("select pg_try_advisory_lock($1::bigint) as held", [
-      SERVER_LOCK,
-    ]);
-    if (rows[0]?.held === true) return;
-    if (Date.now() > deadline)
-      throw new ConfigError(
-        "DATABASE_URL: another server uses this database; stop it first, since one database takes one server",
-      );
-    await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
+/** On a connection of its own: a server that dies lets go as soon as PostgreSQL notices. */
+async function holdingLock<T>(connectionString: string, work: () => Promise<T>): Promise<T> {
+  const holder = new pg.Client({
+    connectionString,
+    application_name: "licet start",
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    lock_timeout: LOCK_PATIENCE_MS,
+  });
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  holder.on("error", broken.reject);
+  await holder.connect();
+  try {
+    await holder.query("select pg_advisory_lock($1::bigint)", [BOOT_LOCK]);
+    return await Promise.race([work(), broken.promise]);
+  } finally {
+    await holder.end();
   }
 }
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { configFor } from "../../../test/fixtures/databases.ts";
 import { ConfigError } from "../config.ts";
-import { readMasterKey, sealerOf } from "./sealing.ts";
+import { readMasterKey } from "./master-key.ts";
+import { sealerOf } from "./sealing.ts";
 
 const sealer = sealerOf(randomBytes(32));
 

@@ -1,7 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { type Config, ConfigError } from "../config.ts";
+import { ConfigError } from "../config.ts";
 
 /**
  * Private keys and secrets at rest: AES-256-GCM (NIST SP 800-38D) under the master key, which is
@@ -15,7 +13,6 @@ export interface Sealer {
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-const KEY_BYTES = 32;
 
 export function sealerOf(masterKey: Uint8Array): Sealer {
   return {
@@ -39,26 +36,4 @@ export function sealerOf(masterKey: Uint8Array): Sealer {
       }
     },
   };
-}
-
-/** The configured master key, or the one in the data folder. It is made on first use, and never when something is sealed already. */
-export function readMasterKey(config: Config, { isFirstStart }: { readonly isFirstStart: boolean }): Uint8Array {
-  if (config.masterKey !== undefined) return config.masterKey;
-  const path = join(config.dataFolder, "master.key");
-  if (!existsSync(path)) {
-    if (!isFirstStart)
-      throw new ConfigError(
-        `${path}: expected the master key that this database was sealed with, found no file; put it back, or set LICET_MASTER_KEY`,
-      );
-    mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 });
-    writeFileSync(path, randomBytes(KEY_BYTES).toString("base64url"), { flag: "wx", mode: 0o600 });
-  }
-  if ((statSync(path).mode & 0o077) !== 0)
-    throw new ConfigError(
-      `${path}: expected a file only its owner can read (chmod 600), got mode ${(statSync(path).mode & 0o777).toString(8)}`,
-    );
-  const key = Buffer.from(readFileSync(path, "utf8").trim(), "base64url");
-  if (key.length !== KEY_BYTES)
-    throw new ConfigError(`${path}: expected ${KEY_BYTES} bytes in base64url, got ${key.length}`);
-  return new Uint8Array(key);
 }

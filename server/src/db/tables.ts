@@ -8,17 +8,9 @@ export interface Tables {
   unlogged_event: { event_id: string };
   unhandled_event: { event_id: string; queue: QueueName; at_ms: number };
   document: DocumentTable;
-  oauth_client: {
-    client_id: string;
-    kind: "platform" | "marketplace";
-    name: string;
-    marketplace_id: string | null;
-    scope: string;
-    sealed_secret: Uint8Array;
-    created_at: number;
-  };
+  oauth_client: OauthClientTable;
   oauth_record: { model: string; id: string; payload: string; expires_at: number | null };
-  oauth_key: { kid: string; sealed_jwk: Uint8Array; created_at: number };
+  oauth_key: { kid: string; sealed_jwk: Uint8Array; created_at: number; retire_at: number | null };
   session_token: {
     token_sha256: string;
     kind: "operator" | "creator";
@@ -31,7 +23,12 @@ export interface Tables {
   status_index: { list: number; idx: number; status: Generated<number>; revision: Generated<number> };
   terms: { license: string; language: string; body: string; sha256: string; is_default: boolean; published_at: number };
   creator: { creator_id: string; aggregate: string; created_at: number };
-  creator_key: KeyColumns & { creator_id: string; compromised_since: number | null };
+  creator_key: KeyColumns & {
+    creator_id: string;
+    compromised_since: number | null;
+    name: string | null;
+    did: string | null;
+  };
   key_challenge: { challenge: string; creator_id: string; expires_at: number };
   content_item: ContentItemTable;
   content_revision: { content_id: string; revision: number; sha256: string; record: string; registered_at: number };
@@ -44,7 +41,7 @@ export interface Tables {
     sealed_platform_token: Uint8Array | null;
     created_at: number;
   };
-  receipt_key: KeyColumns & { marketplace_id: string };
+  receipt_key: KeyColumns & { marketplace_id: string; compromised_since: number | null };
   dataset: DatasetTable;
   dataset_version: DatasetVersionTable;
   dataset_item: {
@@ -58,16 +55,27 @@ export interface Tables {
     leaf_hash: string;
   };
   dataset_consent: { dataset_id: string; version: number; position: number; jti: string };
+  dataset_build: { dataset_id: string; build_id: string; version: number; lease_until_ms: number };
   dataset_offer: DatasetOfferTable;
   usage_receipt: UsageReceiptTable;
+  journal_entry: { serial: Generated<number>; at_ms: number; entry: string };
+  journal_replayed: { serial: number };
+  restore: { first_seq: number; backup_id: string; taken_at: number; restored_at: number };
+  lost_version: { dataset_id: string; version: number };
+  suspension: {
+    kind: "consent" | "content" | "dataset";
+    id: string;
+    holder: "platform" | "creator";
+    reason: string;
+    suspended_at: number;
+  };
   revocation: { sequence: number; jti: string; revoked_at: number; listed_until: number };
-  webhook_endpoint: {
+  webhook_endpoint: WebhookEndpointTable;
+  webhook_old_secret: {
     endpoint_id: string;
-    marketplace_id: string;
-    url: string;
     sealed_secret: Uint8Array;
-    created_at: number;
-    disabled_at: number | null;
+    replaced_at_ms: number;
+    valid_until_ms: number;
   };
   webhook_sequence: { endpoint_id: string; dataset_id: string; sequence: number };
   webhook_delivery: WebhookDeliveryTable;
@@ -81,6 +89,25 @@ export interface Tables {
     status: number | null;
     error: string | null;
   };
+  rate_limit: { key: string; points: number; expire: number | null };
+  idempotency_key: IdempotencyKeyTable;
+  interaction: InteractionTable;
+}
+
+interface OauthClientTable {
+  client_id: string;
+  kind: "platform" | "marketplace";
+  name: string;
+  marketplace_id: string | null;
+  scope: string;
+  sealed_secret: Uint8Array | null;
+  created_at: number;
+  auth_method: "client_secret_basic" | "private_key_jwt" | "tls_client_auth" | "self_signed_tls_client_auth";
+  metadata: string;
+  state: Generated<"active" | "suspended" | "ended">;
+  state_since: number | null;
+  old_sealed_secret: Uint8Array | null;
+  old_secret_until: number | null;
 }
 
 interface DocumentTable {
@@ -111,6 +138,8 @@ interface SigningKeyTable extends KeyColumns {
   sealed_jwk: Uint8Array;
   status: "active" | "retired" | "revoked";
   compromised_since: number | null;
+  signs_from: number;
+  retire_at: number | null;
 }
 
 interface ContentItemTable {
@@ -124,6 +153,7 @@ interface ContentItemTable {
   status_list: number;
   status_idx: number;
   withdrawn_at: number | null;
+  suspended_at: number | null;
   record: string;
 }
 
@@ -170,6 +200,10 @@ interface DatasetTable {
   status_idx: number;
   draft: string | null;
   created_at: number;
+  suspended_at: number | null;
+  ended_at: number | null;
+  min_valid_version: Generated<number>;
+  compact_at: number | null;
 }
 
 interface DatasetVersionTable {
@@ -211,12 +245,28 @@ interface UsageReceiptTable {
   sequence: Generated<number>;
 }
 
+interface WebhookEndpointTable {
+  endpoint_id: string;
+  marketplace_id: string;
+  url: string;
+  sealed_secret: Uint8Array;
+  created_at: number;
+  disabled_at: number | null;
+  description: Generated<string>;
+  changes: string | null;
+  key_signed: Generated<boolean>;
+  failing_since_ms: number | null;
+  warned_at_ms: number | null;
+  disabled_reason: "operator" | "marketplace" | "gone" | "failing" | null;
+  deleted_at: number | null;
+}
+
 interface WebhookDeliveryTable {
   endpoint_id: string;
   dataset_id: string;
   sequence: number;
   message_id: string;
-  event_id: string;
+  event_id: string | null;
   change: string;
   subject: string;
   refusing: boolean;
@@ -225,4 +275,34 @@ interface WebhookDeliveryTable {
   attempts: number;
   next_attempt_at_ms: number | null;
   delivered_at_ms: number | null;
+  created_at_ms: number;
+  attempts_before: Generated<number>;
+}
+
+interface IdempotencyKeyTable {
+  caller: string;
+  route: string;
+  key: string;
+  request_sha256: string;
+  created_at_ms: number;
+  holder: string;
+  held_until_ms: number;
+  status: number | null;
+  sealed_answer: Uint8Array | null;
+}
+
+interface InteractionTable {
+  at_ms: number;
+  request_id: string;
+  caller_kind: "operator" | "platform" | "marketplace" | "creator";
+  client_id: string | null;
+  marketplace_id: string | null;
+  creator_id: string | null;
+  method: string;
+  route: string;
+  dataset_id: string | null;
+  dataset_version: number | null;
+  status: number;
+  code: string | null;
+  duration_ms: number;
 }

@@ -3,6 +3,7 @@ import { isIdentifier, sha256Hex } from "@licet/protocol";
 /** Where each public document lives: every path of a document is built here. */
 export const documentPaths = {
   keySet: "/.well-known/keys.json",
+  didDocument: "/.well-known/did.json",
   revocations: "/.well-known/consent-revocations.json",
   olderRevocations: (page: number) => `/.well-known/consent-revocations/${page}.json`,
   statusList: (list: number) => `/status-lists/${list}`,
@@ -18,6 +19,7 @@ const IDENTIFIER = "(?<identifier>[A-Za-z0-9_.~-]+)";
 /** A path that is none of these is never looked up. */
 const PATTERNS: readonly RegExp[] = [
   /^\/\.well-known\/keys\.json$/,
+  /^\/\.well-known\/did\.json$/,
   /^\/\.well-known\/consent-revocations\.json$/,
   /^\/\.well-known\/consent-revocations\/\d{1,9}\.json$/,
   /^\/status-lists\/\d{1,9}$/,

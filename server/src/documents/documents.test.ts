@@ -23,6 +23,7 @@ const FOREVER = "public, max-age=31536000, immutable";
 /** Every public document: its path, its type, how long a cache may keep it. */
 const DOCUMENTS: readonly [path: string, type: string, cacheControl: string][] = [
   ["/.well-known/keys.json", "key-set", STATUS],
+  ["/.well-known/did.json", "did+json", STATUS],
   ["/.well-known/consent-revocations.json", "consent-revocations", STATUS],
   ["/status-lists/1", "statuslist+jwt", STATUS],
   [`/.well-known/dataset-status/${datasetId}`, "dataset-status", STATUS],
@@ -36,7 +37,7 @@ describe.each(DOCUMENTS)("%s", (path, type, cacheControl) => {
     const { status, headers, text } = await platform.anonymous.get(path);
     expect(status).toBe(200);
     expect(headers.get("content-type")).toBe(
-      type === "statuslist+jwt" ? "application/statuslist+jwt" : "application/json",
+      ["statuslist+jwt", "did+json"].includes(type) ? `application/${type}` : "application/json",
     );
     expect(headers.get("etag")).toBe(`"${createHash("sha256").update(text).digest("base64url")}"`);
     expect(headers.get("cache-control")).toBe(cacheControl);
@@ -103,27 +104,30 @@ describe.each(DOCUMENTS)("%s", (path, type, cacheControl) => {
       expect(text.includes(secret)).toBe(false);
   });
 
-  test.runIf(type !== "statuslist+jwt")("is signed in a way that node:crypto verifies", async () => {
-    const { body, text } = await platform.anonymous.get(path);
-    expect(body.type).toBe(type);
-    expect(body.iss).toBe(platform.origin);
-    expect(text).toBe(canonical(body));
-    const { signatures, ...covered } = body;
-    const { keys } = (await platform.anonymous.get("/.well-known/keys.json")).body;
-    const { kty, crv, x, purpose } = keys.find((key: { kid: string }) => key.kid === signatures[0].key_id);
-    expect([purpose, signatures.length, signatures[0].alg]).toEqual(["document", 1, "EdDSA"]);
-    const key = createPublicKey({ key: { kty, crv, x }, format: "jwk" });
-    const signed = (document: object) => Buffer.from(`licet/v1/${type}\n${canonical(document)}`);
-    expect(verify(null, signed(covered), key, Buffer.from(signatures[0].sig, "base64url"))).toBe(true);
-    expect(
-      verify(
-        null,
-        signed({ ...covered, iss: "https://elsewhere.example" }),
-        key,
-        Buffer.from(signatures[0].sig, "base64url"),
-      ),
-    ).toBe(false);
-  });
+  test.runIf(!["statuslist+jwt", "did+json"].includes(type))(
+    "is signed in a way that node:crypto verifies",
+    async () => {
+      const { body, text } = await platform.anonymous.get(path);
+      expect(body.type).toBe(type);
+      expect(body.iss).toBe(platform.origin);
+      expect(text).toBe(canonical(body));
+      const { signatures, ...covered } = body;
+      const { keys } = (await platform.anonymous.get("/.well-known/keys.json")).body;
+      const { kty, crv, x, purpose } = keys.find((key: { kid: string }) => key.kid === signatures[0].key_id);
+      expect([purpose, signatures.length, signatures[0].alg]).toEqual(["document", 1, "EdDSA"]);
+      const key = createPublicKey({ key: { kty, crv, x }, format: "jwk" });
+      const signed = (document: object) => Buffer.from(`licet/v1/${type}\n${canonical(document)}`);
+      expect(verify(null, signed(covered), key, Buffer.from(signatures[0].sig, "base64url"))).toBe(true);
+      expect(
+        verify(
+          null,
+          signed({ ...covered, iss: "https://elsewhere.example" }),
+          key,
+          Buffer.from(signatures[0].sig, "base64url"),
+        ),
+      ).toBe(false);
+    },
+  );
 });
 
 /** RFC 8785 for documents whose numbers are whole: members by name, nothing between them. */

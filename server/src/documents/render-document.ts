@@ -8,18 +8,34 @@ import {
   canonicalBytes,
   clocksAt,
   signDocument,
+  signDocumentAgain,
   signStatusList,
+  testMark,
 } from "@licet/protocol";
 import { createHash } from "node:crypto";
 
 /** What a document says, before `seq`, the clocks and the signature. */
 export type DocumentContent =
-  | { readonly kind: DocumentType; readonly content: JsonObject; readonly tags: readonly string[] }
+  | {
+      readonly kind: DocumentType;
+      readonly content: JsonObject;
+      readonly tags: readonly string[];
+      /** An instant: what was durable stays what it was, and gets a signature of now. */
+      readonly signedAgainAt?: string;
+    }
   | {
       readonly kind: typeof STATUS_LIST_TYP;
       readonly content: { readonly uri: string; readonly lst: string };
       readonly tags: readonly string[];
+    }
+  | {
+      /** Unsigned, as DID documents are: whoever reads it trusts the host it came from. */
+      readonly kind: typeof DID_DOCUMENT;
+      readonly content: JsonObject;
+      readonly tags: readonly string[];
     };
+
+export const DID_DOCUMENT = "did-document";
 
 /** A document as it is served. Times are seconds since the epoch. */
 export interface ServedDocument {
@@ -49,12 +65,18 @@ const POLICIES: Partial<Record<DocumentContent["kind"], Policy>> = {
   "dataset-status": STATUS,
   "current-manifest": STATUS,
   [STATUS_LIST_TYP]: STATUS,
+  [DID_DOCUMENT]: { clocked: false, changes: true },
   manifest: IMMUTABLE,
   terms: IMMUTABLE,
 };
 
 const REVALIDATE = `public, max-age=${TTL_SECONDS}`;
 const FOREVER = "public, max-age=31536000, immutable";
+
+/** True for a document whose bytes were promised to stay as they are. */
+export function isImmutable({ cacheControl }: ServedDocument): boolean {
+  return cacheControl === FOREVER;
+}
 
 export interface RenderFrame {
   readonly path: string;
@@ -75,11 +97,16 @@ export async function renderDocument(document: DocumentContent, frame: RenderFra
     seq: frame.seq,
     bytes,
     etag: `"${createHash("sha256").update(bytes).digest("base64url")}"`,
-    contentType: document.kind === STATUS_LIST_TYP ? `application/${STATUS_LIST_TYP}` : "application/json",
+    contentType: contentTypeOf(document.kind),
     cacheControl: policy.changes ? REVALIDATE : FOREVER,
     cacheTag: document.tags.join(","),
     lifetime: policy.clocked ? { checkedAt: frame.now, expiresAt: frame.now + TRUST_SECONDS } : undefined,
   };
+}
+
+function contentTypeOf(kind: DocumentContent["kind"]): string {
+  if (kind === STATUS_LIST_TYP) return `application/${STATUS_LIST_TYP}`;
+  return kind === DID_DOCUMENT ? "application/did+json" : "application/json";
 }
 
 async function signContent(
@@ -89,6 +116,11 @@ async function signContent(
 ): Promise<Uint8Array> {
   if (document.kind === STATUS_LIST_TYP) {
     return Buffer.from(await signStatusList({ ...document.content, iss: origin, seq, iat: now }, signer));
+  }
+  if (document.kind === DID_DOCUMENT) return canonicalBytes(document.content);
+  if (document.signedAgainAt !== undefined) {
+    const again = { ...document.content, ...testMark(signer), type: document.kind, iss: origin };
+    return canonicalBytes(await signDocumentAgain(again, document.signedAgainAt, signer));
   }
   const members = { ...document.content, ...(policy.changes ? { seq } : {}), ...(policy.clocked ? clocksAt(now) : {}) };
   return canonicalBytes(await signDocument(document.kind, origin, members, signer));

@@ -121,10 +121,10 @@ describe("the copies in memory", () => {
 
   /** A key that cannot be used, as when the store of keys is away. */
   function unableToSign(): Documents {
-    const signerFor = (): never => {
+    const signerIn = (): never => {
       throw new Error("the signing key is away");
     };
-    return createDocuments({ ...ctx, signingKeys: { signerFor } });
+    return createDocuments({ ...ctx, signingKeys: { ...ctx.signingKeys, signerIn } });
   }
 
   test("are never replaced by one with a lower seq", () => {
@@ -155,6 +155,28 @@ describe("the copies in memory", () => {
     );
     expect(documents.peek("/status-lists/0")).toBeUndefined();
     expect(documents.peek("/status-lists/1")).toBeDefined();
+  });
+
+  test("go when they take too much memory, however few they are", () => {
+    const bytes = new Uint8Array(200_000);
+    const documents = createDocuments({ ...ctx, config: { documentMemoryBytes: 1_000_000 } });
+    const copyAt = (index: number): ServedDocument => ({
+      ...stored,
+      path: `/status-lists/${index}`,
+      bytes,
+      lifetime: undefined,
+    });
+    documents.remember(Array.from({ length: 6 }, (_, index) => copyAt(index)));
+    expect(Array.from({ length: 6 }, (_, index) => documents.peek(`/status-lists/${index}`) !== undefined)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    documents.remember([{ ...copyAt(7), bytes: new Uint8Array(2_000_000) }]);
+    expect(documents.peek("/status-lists/7")).toBeUndefined();
   });
 
   test("are good for the rest of their life while signing fails, and are refused after it", async () => {

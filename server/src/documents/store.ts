@@ -4,13 +4,14 @@ import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { DocumentContent, ServedDocument } from "./render-document.ts";
 import { anyOf } from "../db/any-of.ts";
+import { FIRST_NUMBER } from "../db/first-number.ts";
 
 type Row = Selectable<Tables["document"]>;
 
 /** Locks the rows of these paths, making the ones that are missing, in one order for everybody; answers each one's `seq`. */
 export async function lockDocuments(trx: Trx, paths: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const sorted = [...paths].sort();
-  await sql`insert into document (path, seq) select path, 0 from unnest(${sorted}::text[]) as path on conflict do nothing`.execute(
+  await sql`insert into document (path, seq) select path, ${FIRST_NUMBER} from unnest(${sorted}::text[]) as path on conflict do nothing`.execute(
     trx,
   );
   const rows = await trx
@@ -42,6 +43,34 @@ export async function saveDocument(trx: Trx, document: DocumentContent, served: 
     .execute();
 }
 
+/** Writes several documents, whose rows are locked, in one statement. */
+export async function saveDocuments(
+  trx: Trx,
+  saved: readonly { readonly document: DocumentContent; readonly served: ServedDocument }[],
+): Promise<void> {
+  if (saved.length === 0) return;
+  const served = saved.map((entry) => entry.served);
+  await sql`
+    update document
+       set seq = saved.seq, kind = saved.kind, content = saved.content, bytes = decode(saved.bytes, 'base64'),
+           etag = saved.etag, content_type = saved.content_type, cache_control = saved.cache_control,
+           cache_tag = saved.cache_tag, checked_at = saved.checked_at, expires_at = saved.expires_at
+      from unnest(
+             ${served.map((entry) => entry.path)}::text[],
+             ${served.map((entry) => entry.seq)}::bigint[],
+             ${saved.map((entry) => entry.document.kind)}::text[],
+             ${saved.map((entry) => canonicalize(entry.document.content))}::text[],
+             ${served.map((entry) => Buffer.from(entry.bytes).toString("base64"))}::text[],
+             ${served.map((entry) => entry.etag)}::text[],
+             ${served.map((entry) => entry.contentType)}::text[],
+             ${served.map((entry) => entry.cacheControl)}::text[],
+             ${served.map((entry) => entry.cacheTag)}::text[],
+             ${served.map((entry) => entry.lifetime?.checkedAt ?? null)}::bigint[],
+             ${served.map((entry) => entry.lifetime?.expiresAt ?? null)}::bigint[]
+           ) as saved (path, seq, kind, content, bytes, etag, content_type, cache_control, cache_tag, checked_at, expires_at)
+     where document.path = saved.path`.execute(trx);
+}
+
 export async function readDocument(db: Db | Trx, path: string): Promise<ServedDocument | undefined> {
   const row = await db.selectFrom("document").selectAll().where("path", "=", path).executeTakeFirst();
   return row === undefined ? undefined : servedOf(row);
@@ -55,6 +84,80 @@ export async function lockForResigning(
   const row = await trx.selectFrom("document").selectAll().where("path", "=", path).forUpdate().executeTakeFirst();
   const served = row === undefined ? undefined : servedOf(row);
   return row === undefined || served === undefined ? undefined : { document: contentOf(row), served };
+}
+
+/** Documents that are due, locked until the commit; those that somebody else holds are left to them. `expiringBy` in seconds since the epoch. */
+export async function lockDue(
+  trx: Trx,
+  { expiringBy, limit }: { readonly expiringBy: number; readonly limit: number },
+): Promise<readonly { readonly document: DocumentContent; readonly served: ServedDocument }[]> {
+  const rows = await trx
+    .selectFrom("document")
+    .selectAll()
+    .where("expires_at", "<=", expiringBy)
+    .orderBy("expires_at")
+    .limit(limit)
+    .forUpdate()
+    .skipLocked()
+    .execute();
+  return rows.flatMap((row) => {
+    const served = servedOf(row);
+    return served === undefined ? [] : [{ document: contentOf(row), served }];
+  });
+}
+
+/** Saves documents whose content stays what it was, in one statement. Their bytes are text. */
+export async function saveResigned(trx: Trx, documents: readonly ServedDocument[]): Promise<void> {
+  const column = <T>(read: (document: ServedDocument) => T): T[] => documents.map(read);
+  await sql`
+    update document
+       set seq = signed.seq, bytes = convert_to(signed.text, 'UTF8'), etag = signed.etag,
+           checked_at = signed.checked_at, expires_at = signed.expires_at
+      from unnest(
+             ${column(({ path }) => path)}::text[], ${column(({ seq }) => seq)}::bigint[],
+             ${column(({ bytes }) => Buffer.from(bytes).toString("utf8"))}::text[], ${column(({ etag }) => etag)}::text[],
+             ${column(({ lifetime }) => lifetime?.checkedAt ?? null)}::bigint[],
+             ${column(({ lifetime }) => lifetime?.expiresAt ?? null)}::bigint[]
+           ) as signed (path, seq, text, etag, checked_at, expires_at)
+     where document.path = signed.path`.execute(trx);
+}
+
+export async function readDocuments(db: Db, paths: readonly string[]): Promise<readonly ServedDocument[]> {
+  const rows = await db.selectFrom("document").selectAll().where("path", "=", anyOf(paths)).execute();
+  return rows.flatMap((row) => servedOf(row) ?? []);
+}
+
+/** What is served where, page by page in the order of the paths, without the bytes. */
+export async function readDocumentPage(
+  db: Db,
+  { after, limit }: { readonly after: string; readonly limit: number },
+): Promise<readonly Pick<Row, "path" | "etag">[]> {
+  return db
+    .selectFrom("document")
+    .select(["path", "etag"])
+    .where("path", ">", after)
+    .where("bytes", "is not", null)
+    .orderBy("path")
+    .limit(limit)
+    .execute();
+}
+
+/** The status documents that somebody may still trust at `now`. */
+export async function readFreshPaths(trx: Trx, now: number): Promise<readonly string[]> {
+  const rows = await trx.selectFrom("document").select("path").where("expires_at", ">", now).orderBy("path").execute();
+  return rows.map((row) => row.path);
+}
+
+/** The documents that never grow old and were signed by a key. */
+export async function readDurablePaths(trx: Trx, kid: string): Promise<readonly string[]> {
+  const rows = await trx
+    .selectFrom("document")
+    .select("path")
+    .where("expires_at", "is", null)
+    .where(sql<boolean>`position(convert_to(${kid}, 'UTF8') in bytes) > 0`)
+    .orderBy("path")
+    .execute();
+  return rows.map((row) => row.path);
 }
 
 function servedOf(row: Row): ServedDocument | undefined {

@@ -39,16 +39,16 @@ interface EventRows {
 
 /**
  * Appends events: the public rows, the bodies with their salts, the rows that wait for the log, and
- * the rows that wait for workers. Answers the jobs that wake those.
+ * the rows that wait for workers. Answers the jobs that wake those, and the events' ids in order.
  */
 export async function insertEvents(
   trx: Trx,
   events: readonly NewEvent[],
   atMs: number,
-): Promise<readonly Insertable<Tables["unhandled_event"]>[]> {
+): Promise<{ readonly work: readonly Insertable<Tables["unhandled_event"]>[]; readonly ids: readonly string[] }> {
   const rows = events.map((event) => rowsOf(event, atMs));
   for (let at = 0; at < rows.length; at += INSERT_BATCH) await insertRows(trx, rows.slice(at, at + INSERT_BATCH));
-  return rows.flatMap((row) => row.work);
+  return { work: rows.flatMap((row) => row.work), ids: rows.map((row) => row.event.id) };
 }
 
 async function insertRows(trx: Trx, rows: readonly EventRows[]): Promise<void> {

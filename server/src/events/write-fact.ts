@@ -2,6 +2,15 @@ import type { Refusal, Result } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import type { Trx } from "../db/open-database.ts";
 import type { DocumentRenderer } from "../documents/documents.ts";
+import {
+  type KeptFact,
+  type KeptGrant,
+  type KeptHold,
+  type KeptStatus,
+  isRefusing,
+  journalText,
+} from "./journal-entry.ts";
+import { insertJournalRow } from "./journal-store.ts";
 import { type NewEvent, insertEvents } from "./store.ts";
 
 /** What an operation does inside the one transaction of its fact. */
@@ -16,6 +25,8 @@ export interface Fact {
   readonly beforeDocuments: (action: () => Promise<void>) => void;
   /** Has a document rendered and signed once all rows are written, just before the commit. */
   readonly publish: (path: string, render: DocumentRenderer) => void;
+  /** Has it written to the journal beside the backups what a restore needs to refuse this again. */
+  readonly keep: (kept: Partial<KeptFact>) => void;
   /** Has something done in memory once, and only if, the transaction is committed. */
   readonly afterCommit: (action: () => void) => void;
 }
@@ -30,7 +41,8 @@ const RETRYABLE = new Set(["40001", "40P01", "23505"]);
 
 /**
  * Writes one fact: the slice's rows, its events, the documents that carry it and the jobs it
- * causes commit together or not at all. When this answers, the documents in memory say so too.
+ * causes commit together or not at all. When this answers, the documents in memory say so too, and
+ * what it refused is in the journal.
  * A refusal rolls everything back.
  *
  * Everybody takes row locks in one order: drafts, consents, content items, datasets, status lists,
@@ -61,10 +73,13 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
   const atMs = ctx.clock.nowMs();
   const now = Math.floor(atMs / 1_000);
   const afterCommit: (() => void)[] = [];
-  const { result, documents } = await ctx.db.transaction().execute(async (trx) => {
+  const { result, documents, journal } = await ctx.db.transaction().execute(async (trx) => {
     const renderers = new Map<string, DocumentRenderer>();
     const events: NewEvent[] = [];
     const beforeDocuments: (() => Promise<void>)[] = [];
+    const statuses: KeptStatus[] = [];
+    const grants: KeptGrant[] = [];
+    const holds: KeptHold[] = [];
     const fact: Fact = {
       ctx,
       trx,
@@ -72,28 +87,53 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
       record: (event) => void events.push(event),
       beforeDocuments: (action) => void beforeDocuments.push(action),
       publish: (path, render) => void renderers.set(path, render),
+      keep: (kept) => {
+        statuses.push(...(kept.statuses ?? []));
+        grants.push(...(kept.grants ?? []));
+        holds.push(...(kept.holds ?? []));
+      },
       afterCommit: (action) => void afterCommit.push(action),
     };
     const outcome = await work(fact);
     if (!outcome.ok) throw new Refused(outcome.refusal);
-    await recordEvents(ctx, trx, events, atMs);
+    const ids = await recordEvents(ctx, trx, events, atMs);
     for (const action of beforeDocuments) await action();
-    return { result: outcome, documents: await ctx.documents.write(trx, renderers, now) };
+    const entry = journalText(
+      events.map((event, index) => ({ id: ids[index] ?? "", event })),
+      { statuses, grants, holds },
+      atMs,
+    );
+    const row = entry === undefined ? undefined : await insertJournalRow(trx, { atMs, entry });
+    const journal = {
+      rows: row === undefined ? [] : [row],
+      isRefusing: isRefusing(events, { statuses, grants, holds }),
+    };
+    return { result: outcome, documents: await ctx.documents.write(trx, renderers, now), journal };
   });
-  ctx.documents.remember(documents);
+  ctx.documents.remember(documents.documents, documents.generation);
   for (const action of afterCommit) action();
+  // What refuses nothing is in the journal so that it can be missed: nobody waits for the disk for that.
+  const appended = ctx.journal.append(journal.rows);
+  if (journal.isRefusing) await appended;
   return result;
 }
 
-async function recordEvents(ctx: Context, trx: Trx, events: readonly NewEvent[], atMs: number): Promise<void> {
-  if (events.length === 0) return;
-  const work = await insertEvents(trx, events, atMs);
+/** Answers the events' ids, in order. */
+async function recordEvents(
+  ctx: Context,
+  trx: Trx,
+  events: readonly NewEvent[],
+  atMs: number,
+): Promise<readonly string[]> {
+  if (events.length === 0) return [];
+  const { work, ids } = await insertEvents(trx, events, atMs);
   for (const [queue, jobs] of Map.groupBy(work, (entry) => entry.queue))
     await ctx.jobs.send(
       trx,
       queue,
       jobs.map((job) => ({ event_id: job.event_id })),
     );
+  return ids;
 }
 
 function isRetryable(error: unknown): boolean {

@@ -1,35 +1,23 @@
-import { type OpenAPIHono, type RouteConfig, createRoute, z } from "@hono/zod-openapi";
+import { type RouteConfig, createRoute, z } from "@hono/zod-openapi";
 import {
   type JsonObject,
   type JsonValue,
   MAX_JSON_DEPTH,
-  REFUSALS,
   type Refusal,
-  type RefusalCode,
   type Result,
   isJsonObject,
   parseJsonObject,
-  problemOf,
   refuse,
 } from "@licet/protocol";
-import type { Context as HonoContext, MiddlewareHandler } from "hono";
+import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { Logger } from "pino";
 import type { Context } from "../context.ts";
+import { type ApiContext, type ApiEnv, noteDataset, sendProblem } from "./api-context.ts";
 import { AUTHORIZATION, type RouteName, type Rule, authorize } from "./authorization.ts";
-import type { Principal } from "./principal.ts";
+import { keepAnswer } from "./idempotency.ts";
+import { limitRate } from "./rate-limits.ts";
 
-/** What a request carries through the routes. */
-export interface ApiEnv {
-  Variables: {
-    requestId: string;
-    principal: Principal;
-    log: Logger;
-  };
-}
-
-export type Api = OpenAPIHono<ApiEnv>;
-export type ApiContext = HonoContext<ApiEnv>;
+export { type Api, type ApiContext, type ApiEnv, noteDataset, sendProblem } from "./api-context.ts";
 
 /** Bodies are at most this long unless a route names its own limit. */
 const MAX_BODY_BYTES = 1_048_576;
@@ -80,8 +68,14 @@ export function defineRoute<const R extends Omit<RouteConfig, "path"> & { readon
   if (!isRouteName(name)) throw new TypeError(`${name} is not in the authorization table`);
   const rule: Rule = AUTHORIZATION[name];
   const maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
-  const middleware: MiddlewareHandler<ApiEnv>[] = [requireCaller(ctx, rule), limitBody(ctx, maxBodyBytes)];
+  const middleware: MiddlewareHandler<ApiEnv>[] = [
+    noteRoute(name),
+    limitRate(ctx, name),
+    requireCaller(ctx, rule),
+    limitBody(ctx, maxBodyBytes),
+  ];
   if (route.request?.body !== undefined && options.body !== "raw") middleware.push(requireStrictJson(ctx));
+  if (route.method !== "get" && options.body !== "raw") middleware.push(keepAnswer(ctx, name));
   const responses: R["responses"] = { ...route.responses, default: PROBLEM_ANSWER };
   return createRoute({
     ...route,
@@ -95,33 +89,14 @@ function isRouteName(name: string): name is RouteName {
   return Object.hasOwn(AUTHORIZATION, name);
 }
 
-/** Answers a refusal as `application/problem+json`. */
-export function sendProblem(
-  c: ApiContext,
-  ctx: Pick<Context, "origin">,
-  refusal: Refusal,
-  headers: Record<string, string> = {},
-): Response {
-  const { status } = REFUSALS[refusal.code];
-  const body = JSON.stringify({ ...problemOf(refusal, ctx.origin), request_id: c.get("requestId") });
-  return new Response(body, {
-    status,
-    headers: {
-      "content-type": "application/problem+json",
-      "cache-control": "no-store",
-      ...challengeOf(refusal.code),
-      ...headers,
-    },
-  });
-}
-
-const RETRY_AFTER_SECONDS = 5;
-
-/** RFC 6750 section 3: a 401 of the API itself says how to authenticate; RFC 9110 section 10.2.3: a 503, when to come back. */
-function challengeOf(code: RefusalCode): Record<string, string> {
-  if (code === "unavailable") return { "retry-after": String(RETRY_AFTER_SECONDS) };
-  if (code === "unauthenticated") return { "www-authenticate": "Bearer" };
-  return code === "token_invalid" ? { "www-authenticate": 'Bearer error="invalid_token"' } : {};
+/** What the path tells of a call; an operation that knows more says it with {@link noteDataset}. */
+function noteRoute(name: RouteName): MiddlewareHandler<ApiEnv> {
+  const isAboutDataset = /^\w+ (\/api\/v1)?\/datasets\/\{id\}/.test(name);
+  return async (c, next) => {
+    c.set("route", name);
+    if (isAboutDataset) noteDataset(c, c.req.param("id"), Number(c.req.param("version")));
+    return next();
+  };
 }
 
 /** Unwraps a result for a handler: the value, or a thrown refusal that the app answers as a problem. */

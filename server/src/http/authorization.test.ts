@@ -38,6 +38,7 @@ const VALUES: Readonly<Record<string, string>> = {
   jti: `ctok_${"A".repeat(22)}`,
   version: "1",
   code: "not_found",
+  kid: "A".repeat(43),
 };
 
 async function call(caller: Caller, name: string, headers: Record<string, string> = {}): Promise<Answer> {
@@ -66,7 +67,9 @@ describe.each(routes)("$name", ({ name, rule }) => {
     const answer = await call(platform.anonymous, name);
     if (rule.anyone === true) return expectOpen(answer);
     expectShut(answer, 401, "unauthenticated");
-    expect(answer.headers.get("www-authenticate")).toBe("Bearer");
+    expect(answer.headers.get("www-authenticate")).toMatch(
+      /^Bearer resource_metadata="[^"]+\/\.well-known\/oauth-protected-resource", DPoP algs="/,
+    );
   });
 
   test("refuses credentials that do not hold, whoever else may come in", async () => {
@@ -130,12 +133,23 @@ describe("the table", () => {
     }
   });
 
-  test("lets strangers change nothing, and marketplaces write receipts and their keys only", () => {
+  test("lets strangers change nothing, and marketplaces write receipts, their keys and their webhooks only", () => {
     const writing = routes.filter(({ name }) => !name.startsWith("GET "));
     expect(writing.filter(({ rule }) => rule.anyone === true)).toEqual([]);
     expect(writing.filter(({ rule }) => rule.marketplace !== undefined).map(({ name }) => name)).toEqual([
       "POST /api/v1/marketplaces/{id}/receipt-keys",
+      "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/retire",
+      "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/revoke",
       "POST /api/v1/usage-receipts",
+      "POST /api/v1/webhook-endpoints",
+      "PATCH /api/v1/webhook-endpoints/{id}",
+      "DELETE /api/v1/webhook-endpoints/{id}",
+      "POST /api/v1/webhook-endpoints/{id}/disable",
+      "POST /api/v1/webhook-endpoints/{id}/enable",
+      "POST /api/v1/webhook-endpoints/{id}/secret-rotations",
+      "POST /api/v1/webhook-endpoints/{id}/test",
+      "POST /api/v1/webhook-endpoints/{id}/replays",
+      "POST /api/v1/webhook-deliveries/{id}/replays",
     ]);
   });
 

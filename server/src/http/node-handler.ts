@@ -5,58 +5,122 @@ import { ulid } from "ulid";
 import type { Context } from "../context.ts";
 import { isDocumentPath } from "../documents/document-paths.ts";
 import { sendDocument } from "../documents/serve-document.ts";
+import { addressKey } from "./address-key.ts";
 import type { Api } from "./api.ts";
-import type { OauthServer } from "./oauth/provider.ts";
+import { OAUTH_METADATA_PATH, type OauthServer } from "./oauth/provider.ts";
+import { peerOf } from "./peer.ts";
+import { headersOf, refusalOf } from "./rate-limits.ts";
+import { readTarget } from "./request-target.ts";
 
-/** Longer request targets are refused unread. */
-const MAX_TARGET_LENGTH = 4_096;
+const HSTS = "max-age=63072000; includeSubDomains";
+
+/** A token that a client asked for and got. */
+export interface IssuedToken {
+  readonly clientId: string;
+  readonly requestId: string;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly durationMs: number;
+}
+
+export interface HandlerParts {
+  readonly oauth: OauthServer;
+  readonly api: Api;
+  readonly onTokenIssued: (issued: IssuedToken) => void;
+}
 
 /** The order in which a request finds its answer: a document, then OAuth, then the API. */
-export function createNodeHandler(ctx: Context, oauth: OauthServer, api: Api): RequestListener {
+export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: HandlerParts): RequestListener {
   const listener = getRequestListener(api.fetch);
+  const isSecure = ctx.origin.startsWith("https:");
   return (request, response) => {
-    if (ctx.origin.startsWith("https:"))
-      response.setHeader("strict-transport-security", "max-age=63072000; includeSubDomains");
-    const target = request.url ?? "/";
+    if (isSecure) response.setHeader("strict-transport-security", HSTS);
+    const read = readTarget(request);
+    if (!read.ok) return sendRefusal(ctx, response, read.refusal, { connection: "close" });
+    const target = read.value;
+    request.url = target;
     const path = target.split("?", 1)[0] ?? "/";
-    if (target.length > MAX_TARGET_LENGTH)
-      return sendRefusal(
-        ctx,
-        response,
-        refuse("input_invalid", `expected a request target of at most ${MAX_TARGET_LENGTH} characters`).refusal,
-      );
     const copy = isReading(request) ? ctx.documents.peek(path) : undefined;
-    if (copy !== undefined) return sendDocument(request, response, copy);
-    if (isDocumentPath(path)) return void answerDocument(ctx, request, response, path);
-    if (isOauthPath(path)) logOauth(ctx, request, response);
-    if (oauth.handle(request, response)) return undefined;
+    if (copy !== undefined) {
+      logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
+      return sendDocument(request, response, copy);
+    }
+    if (isDocumentPath(path)) {
+      logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
+      return void answerDocument(ctx, request, response, path);
+    }
+    if (isOauthPath(path)) {
+      logAnswer(ctx, request, response, { level: "info", caller: "oauth" });
+      tellOfToken(ctx, request, response, { oauth, onTokenIssued });
+      return void answerOauth(ctx, oauth, request, response);
+    }
     return void listener(request, response);
   };
 }
 
-function isOauthPath(path: string): boolean {
-  return path.startsWith("/oauth/") || path === "/.well-known/oauth-authorization-server/oauth";
+function tellOfToken(
+  ctx: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { oauth, onTokenIssued }: Pick<HandlerParts, "oauth" | "onTokenIssued">,
+): void {
+  const atMs = ctx.clock.nowMs();
+  const startedMs = performance.now();
+  response.on("finish", () => {
+    const clientId = oauth.clientOf(request);
+    const durationMs = Math.round(performance.now() - startedMs);
+    if (clientId !== undefined)
+      onTokenIssued({ clientId, requestId: String(response.getHeader("x-request-id")), atMs, durationMs });
+  });
 }
 
-/** The API logs its own requests; those of the OAuth server are logged here. */
-function logOauth(ctx: Context, request: IncomingMessage, response: ServerResponse): void {
+/** Tokens are counted by address, because whoever asks for one has not shown yet who it is. */
+async function answerOauth(
+  ctx: Context,
+  oauth: OauthServer,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? "/").split("?", 1)[0];
+  try {
+    const isForToken = path === "/oauth/token";
+    const taken = isForToken ? await ctx.rateLimits.take("tokens", addressKey(peerOf(request).address)) : undefined;
+    if (taken !== undefined) response.setHeaders(new Headers(headersOf(taken)));
+    if (taken?.isAllowed === false) return sendRefusal(ctx, response, refusalOf(taken));
+    if (!oauth.handle(request, response))
+      sendRefusal(ctx, response, refuse("not_found", `there is nothing at ${path}`).refusal);
+  } catch (error) {
+    ctx.log.error({ path, error: String(error) }, "the OAuth server could not be asked");
+    sendRefusal(ctx, response, refuse("internal", "the server failed; the log has more under this request_id").refusal);
+  }
+}
+
+function isOauthPath(path: string): boolean {
+  return path === "/oauth" || path.startsWith("/oauth/") || path === OAUTH_METADATA_PATH;
+}
+
+interface AnswerLog {
+  readonly level: "debug" | "info";
+  readonly caller: string;
+}
+
+/** The API names and logs its own requests; those that never reach it are named and logged here. */
+function logAnswer(
+  ctx: Context,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { level, caller }: AnswerLog,
+): void {
   const requestId = newRequestId(ctx);
+  response.setHeader("x-request-id", requestId);
+  if (!ctx.log.isLevelEnabled(level)) return;
   const startedMs = performance.now();
   const { method, url } = request;
-  response.setHeader("x-request-id", requestId);
   response.on("finish", () => {
     const path = (url ?? "/").split("?", 1)[0];
-    ctx.log.info(
-      {
-        request_id: requestId,
-        method,
-        path,
-        status: response.statusCode,
-        caller: "oauth",
-        duration_ms: Math.round(performance.now() - startedMs),
-      },
-      "request",
-    );
+    const { statusCode: status } = response;
+    const duration_ms = Math.round(performance.now() - startedMs);
+    ctx.log[level]({ request_id: requestId, method, path, status, caller, duration_ms }, "request");
   });
 }
 
@@ -113,9 +177,10 @@ function sendRefusal(
   refusal: Refusal,
   headers: Record<string, string> = {},
 ): void {
-  const requestId = newRequestId(ctx);
+  const given = response.getHeader("x-request-id");
+  const requestId = typeof given === "string" ? given : newRequestId(ctx);
   const { status } = REFUSALS[refusal.code];
-  ctx.log.info({ request_id: requestId, status, code: refusal.code }, "a document was refused");
+  ctx.log.info({ request_id: requestId, status, code: refusal.code }, "a request was refused");
   const body = JSON.stringify({ ...problemOf(refusal, ctx.origin), request_id: requestId });
   response.writeHead(status, {
     "x-request-id": requestId,

@@ -14,6 +14,11 @@ export const jtiSchema = z
   .string()
   .refine(isJti, "expected ctok_ and 22 characters of base64url")
   .openapi({ example: "ctok_AAAAAAAAAAAAAAAAAAAAAA" });
+/** An RFC 7638 thumbprint. */
+export const kidSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{43}$/, "expected a key's thumbprint: 43 characters of base64url")
+  .openapi({ example: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" });
 export const webUrlSchema = z
   .string()
   .refine(isWebUrl, "expected an absolute http(s) URL without user name or fragment");

@@ -25,6 +25,11 @@ export function actorOf(principal: Principal): string {
   }
 }
 
+/** What is counted and remembered for a caller: each OAuth client by itself. */
+export function callerKey(principal: Principal): string {
+  return principal.kind === "marketplace" ? `marketplace:${principal.clientId}` : actorOf(principal);
+}
+
 /** True for callers that act for the platform as a whole. */
 export function isPlatform(principal: Principal): boolean {
   return principal.kind === "operator" || principal.kind === "platform";

@@ -2,6 +2,7 @@
 export const PLATFORM_SCOPES = [
   "creators:read",
   "creators:write",
+  "sessions:write",
   "content:read",
   "content:write",
   "consents:read",
@@ -10,6 +11,7 @@ export const PLATFORM_SCOPES = [
   "datasets:write",
   "marketplaces:read",
   "receipts:read",
+  "interactions:read",
 ] as const;
 
 export const MARKETPLACE_SCOPES = [
@@ -18,6 +20,7 @@ export const MARKETPLACE_SCOPES = [
   "receipts:write",
   "marketplaces:read",
   "webhooks:read",
+  "webhooks:write",
 ] as const;
 
 export type ClientScope = (typeof PLATFORM_SCOPES)[number] | (typeof MARKETPLACE_SCOPES)[number];

@@ -1,12 +1,20 @@
 import { z } from "@hono/zod-openapi";
-import { REFUSALS, accept, isRefusalCode, refuse } from "@licet/protocol";
+import { REFUSALS, accept, formatInstant, isRefusalCode, refuse } from "@licet/protocol";
 import { sql } from "kysely";
+import { MODES } from "../config.ts";
 import { type Context } from "../context.ts";
 import { documentPaths } from "../documents/document-paths.ts";
 import { type Api, defineRoute, unwrap } from "./api.ts";
 import { problemPage } from "./problem-page.ts";
 
 const healthSchema = z.object({ status: z.enum(["ok", "draining"]) });
+const readySchema = z.object({
+  status: z.literal("ok"),
+  mode: z.enum(MODES),
+  journal_failing_since: z.string().optional().openapi({
+    description: "since when refusals could not be written to the journal; they are made all the same",
+  }),
+});
 
 /** What operators and readers of errors need: liveness, readiness, and a page for each refusal. */
 export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolean): void {
@@ -27,7 +35,7 @@ export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolea
       path: "/readyz",
       tags: ["system"],
       summary: "Can it answer: database reachable, documents signed?",
-      responses: { 200: { description: "It can.", content: { "application/json": { schema: healthSchema } } } },
+      responses: { 200: { description: "It can.", content: { "application/json": { schema: readySchema } } } },
     }),
     async (c) => {
       if (isDraining()) unwrap(refuse("unavailable", "the server is stopping"));
@@ -37,7 +45,9 @@ export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolea
       });
       const keys = await ctx.documents.read(documentPaths.keySet);
       if (keys === undefined) unwrap(refuse("unavailable", "the key set is not published yet"));
-      return c.json({ status: "ok" as const }, 200);
+      const since = ctx.journal.failingSinceMs();
+      const journal = since === undefined ? {} : { journal_failing_since: formatInstant(Math.floor(since / 1_000)) };
+      return c.json({ status: "ok" as const, mode: ctx.config.mode, ...journal }, 200);
     },
   );
 

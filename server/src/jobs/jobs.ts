@@ -15,8 +15,8 @@ export interface Jobs {
   readonly send: (trx: Trx, queue: QueueName, jobs: readonly JobData[]) => Promise<void>;
   /** Starts working on a queue, one job after the other. A job whose worker throws comes again, with growing delays; the others go on. */
   readonly work: (queue: QueueName, worker: (data: JobData) => Promise<void>) => Promise<void>;
-  /** Calls a sweep every `seconds`, one run at a time; a run that fails is logged and the next one comes. */
-  readonly every: (seconds: number, name: string, sweep: () => Promise<void>) => void;
+  /** Calls a sweep every `seconds`, one run at a time; a run that fails is logged and the next one comes. A long one ends when its signal says so. */
+  readonly every: (seconds: number, name: string, sweep: (signal: AbortSignal) => Promise<void>) => void;
   /** Waits for running jobs and stops. */
   readonly stop: () => Promise<void>;
 }
@@ -44,6 +44,7 @@ export async function startJobs(database: Database, log: Logger): Promise<Jobs> 
   for (const queue of QUEUES) await boss.createQueue(queue, QUEUE_OPTIONS);
   const timers = new Set<NodeJS.Timeout>();
   const sweeps = new Set<Promise<void>>();
+  const stopping = new AbortController();
 
   return {
     send: async (trx, queue, jobs) => {
@@ -61,9 +62,10 @@ export async function startJobs(database: Database, log: Logger): Promise<Jobs> 
       });
     },
     every: (seconds, name, sweep) => {
-      timers.add(startSweep({ seconds, name, sweep, log, sweeps }));
+      timers.add(startSweep({ seconds, name, sweep, log, sweeps, signal: stopping.signal }));
     },
     stop: async () => {
+      stopping.abort();
       for (const timer of timers) clearInterval(timer);
       await Promise.all(sweeps);
       await boss.stop({ graceful: true, timeout: STOP_TIMEOUT_MS });
@@ -88,16 +90,17 @@ async function runJob(
 interface Sweep {
   readonly seconds: number;
   readonly name: string;
-  readonly sweep: () => Promise<void>;
+  readonly sweep: (signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
   readonly sweeps: Set<Promise<void>>;
+  readonly signal: AbortSignal;
 }
 
-function startSweep({ seconds, name, sweep, log, sweeps }: Sweep): NodeJS.Timeout {
+function startSweep({ seconds, name, sweep, log, sweeps, signal }: Sweep): NodeJS.Timeout {
   let running: Promise<void> | undefined;
   return setInterval(() => {
     if (running !== undefined) return;
-    const run = sweep()
+    const run = sweep(signal)
       .catch((error: unknown) => log.error({ sweep: name, error: String(error) }, "a sweep failed"))
       .finally(() => {
         sweeps.delete(run);

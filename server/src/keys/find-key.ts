@@ -1,9 +1,15 @@
 import type { PlatformKey } from "@licet/protocol";
 import type { Db, Trx } from "../db/open-database.ts";
-import { platformKeyOf, readSigningKeys } from "./store.ts";
+import { holdSigningKeys, platformKeyOf, readSigningKeys } from "./store.ts";
 
 export async function readPlatformKeys(db: Db | Trx): Promise<readonly PlatformKey[]> {
   return (await readSigningKeys(db)).map(platformKeyOf);
+}
+
+/** The same, held: until the transaction ends, the key is not revoked. */
+export async function holdPlatformKey(trx: Trx, kid: string): Promise<PlatformKey | undefined> {
+  await holdSigningKeys(trx);
+  return findPlatformKey(trx, kid);
 }
 
 /** The platform's key that a token or a document names, with its lifetime. */

@@ -26,6 +26,7 @@ describe("the key set", () => {
       ["consent", "active"],
       ["document", "active"],
       ["receipt", "active"],
+      ["webhook", "active"],
     ]);
     expect(document.keys.every((key) => KEY_PURPOSES.some((purpose) => purpose === key.purpose))).toBe(true);
   });

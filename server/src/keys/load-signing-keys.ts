@@ -1,47 +1,62 @@
-import {
-  type KeyPurpose,
-  type PrivateJwk,
-  type Signer,
-  canonicalize,
-  generatePrivateJwk,
-  publicJwkOf,
-  signerOf,
-  thumbprint,
-} from "@licet/protocol";
-import { sql } from "kysely";
+import { type KeyPurpose, type Signer, signerOf } from "@licet/protocol";
+import type { Mode } from "../config.ts";
 import type { Clock, SigningKeys } from "../context.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Sealer } from "../db/sealing.ts";
-import { type SigningKeyRow, insertSigningKey, readSigningKeys } from "./store.ts";
-
-/** The purposes that something signs for today; each has one active key. */
-const PURPOSES = ["consent", "document", "receipt"] as const satisfies readonly KeyPurpose[];
-
-/** A key may sign for two years; what it signed stays verifiable for good. */
-const LIFETIME_SECONDS = 2 * 366 * 86_400;
-/** Serialises the first start of several servers on one database. */
-const FIRST_KEYS_LOCK = 7_265_379;
+import { PURPOSES, createKey, openKey } from "./create-key.ts";
+import {
+  type SigningKeyRow,
+  holdSigningKeys,
+  lockSigningKeys,
+  readActiveKeys,
+  readSigningKeys,
+  signingKeyAt,
+} from "./store.ts";
 
 export interface KeyParts {
   readonly db: Db;
   readonly sealer: Sealer;
   readonly clock: Clock;
+  readonly mode: Mode;
 }
 
 /** Opens the platform's signing keys, and makes the ones that are missing. */
 export async function loadSigningKeys(parts: KeyParts): Promise<SigningKeys> {
-  const rows = await parts.db.transaction().execute((trx) => ensureKeys(parts, trx));
-  const signers = new Map<KeyPurpose, Signer>();
-  for (const row of rows) {
-    if (row.status === "active") signers.set(row.purpose, await signerOf(openKey(parts.sealer, row)));
+  const { db, clock } = parts;
+  const signers = new Map<string, Signer>();
+  await db.transaction().execute((trx) => ensureKeys(parts, trx));
+  let rows = await readOpened(parts, signers);
+
+  async function signerOfRow(row: SigningKeyRow): Promise<Signer> {
+    const signer = signers.get(row.kid) ?? (await openSigner(parts, row));
+    signers.set(row.kid, signer);
+    return signer;
   }
+
   return {
     signerFor: (purpose) => {
-      const signer = signers.get(purpose);
-      if (signer === undefined) throw new TypeError(`there is no active key for ${purpose}`);
-      return signer;
+      const row = signingKeyAt(rows, purpose, Math.floor(clock.nowMs() / 1_000));
+      const signer = row === undefined ? undefined : signers.get(row.kid);
+      return signer ?? missing(purpose);
+    },
+    signerIn: async (trx, purpose, now) => {
+      await holdSigningKeys(trx);
+      const row = signingKeyAt(await readActiveKeys(trx), purpose, now);
+      return row === undefined ? missing(purpose) : signerOfRow(row);
+    },
+    signerOfKey: async (trx, kid) => {
+      await holdSigningKeys(trx);
+      const row = (await readActiveKeys(trx)).find((candidate) => candidate.kid === kid);
+      return row === undefined ? undefined : signerOfRow(row);
+    },
+    reload: async () => {
+      rows = await readOpened(parts, signers);
     },
   };
+}
+
+function missing(purpose: KeyPurpose): never {
+  throw new TypeError(`there is no active key for ${purpose}`);
 }
 
 /** False before the very first start. */
@@ -49,39 +64,24 @@ export async function hasSigningKeys(db: Db): Promise<boolean> {
   return (await readSigningKeys(db)).length > 0;
 }
 
-async function ensureKeys(parts: KeyParts, trx: Trx): Promise<readonly SigningKeyRow[]> {
-  await sql`select pg_advisory_xact_lock(${FIRST_KEYS_LOCK}::bigint)`.execute(trx);
-  const active = new Set(
-    (await readSigningKeys(trx)).filter((row) => row.status === "active").map((row) => row.purpose),
-  );
-  for (const purpose of PURPOSES) {
-    if (!active.has(purpose)) await createKey(parts, trx, purpose);
-  }
-  return readSigningKeys(trx);
+/** The keys that may sign, each opened once; what may sign no more is forgotten. */
+async function readOpened(parts: KeyParts, signers: Map<string, Signer>): Promise<readonly SigningKeyRow[]> {
+  const rows = await readActiveKeys(parts.db);
+  for (const row of rows) if (!signers.has(row.kid)) signers.set(row.kid, await openSigner(parts, row));
+  for (const kid of signers.keys()) if (!rows.some((row) => row.kid === kid)) signers.delete(kid);
+  return rows;
 }
 
-async function createKey({ sealer, clock }: KeyParts, trx: Trx, purpose: KeyPurpose): Promise<void> {
-  const jwk = await generatePrivateJwk("EdDSA");
-  const kid = thumbprint(jwk);
+function openSigner({ sealer, mode }: KeyParts, row: SigningKeyRow): Promise<Signer> {
+  return signerOf(openKey(sealer, row), { test: mode === "test" });
+}
+
+/** Under the lock, so that of several servers that start at once one makes the keys. */
+async function ensureKeys({ sealer, clock }: KeyParts, trx: Trx): Promise<void> {
+  await lockSigningKeys(trx);
+  const active = new Set((await readActiveKeys(trx)).map((row) => row.purpose));
   const now = Math.floor(clock.nowMs() / 1_000);
-  await insertSigningKey(trx, {
-    kid,
-    purpose,
-    alg: "EdDSA",
-    public_jwk: canonicalize({ ...publicJwkOf(jwk) }),
-    sealed_jwk: sealer.seal(sealLabel(kid), JSON.stringify(jwk)),
-    status: "active",
-    not_before: now,
-    not_after: now + LIFETIME_SECONDS,
-    revoked_at: null,
-    compromised_since: null,
-  });
-}
-
-function openKey(sealer: Sealer, row: SigningKeyRow): PrivateJwk {
-  return JSON.parse(sealer.open(sealLabel(row.kid), row.sealed_jwk));
-}
-
-function sealLabel(kid: string): string {
-  return `signing_key/${kid}`;
+  for (const purpose of PURPOSES) {
+    if (!active.has(purpose)) await createKey(sealer, trx, { purpose, alg: "EdDSA", now, signsFrom: 0 });
+  }
 }

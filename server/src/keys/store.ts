@@ -1,16 +1,57 @@
 import { type PlatformKey, type PublicJwk, formatInstant } from "@licet/protocol";
-import type { Insertable, Selectable } from "kysely";
+import { type Insertable, type Selectable, type Updateable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 
 export type SigningKeyRow = Selectable<Tables["signing_key"]>;
 
+/** Any number does, as long as every server of one database takes the same. */
+const SIGNING_LOCK = 7_265_390;
+
+/** Held by whoever signs, together, until the commit. Of two who come later, the one who changes keys is not passed by. */
+export async function holdSigningKeys(trx: Trx): Promise<void> {
+  await sql`select pg_advisory_xact_lock_shared(${SIGNING_LOCK}::bigint)`.execute(trx);
+}
+
+/** Held alone by whoever makes, hands over, retires or revokes keys: nobody signs meanwhile. */
+export async function lockSigningKeys(trx: Trx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${SIGNING_LOCK}::bigint)`.execute(trx);
+}
+
 export async function insertSigningKey(trx: Trx, row: Insertable<Tables["signing_key"]>): Promise<void> {
   await trx.insertInto("signing_key").values(row).execute();
 }
 
+export async function updateSigningKey(
+  trx: Trx,
+  kid: string,
+  change: Updateable<Tables["signing_key"]>,
+): Promise<void> {
+  await trx.updateTable("signing_key").set(change).where("kid", "=", kid).execute();
+}
+
 export async function readSigningKeys(db: Db | Trx): Promise<readonly SigningKeyRow[]> {
   return db.selectFrom("signing_key").selectAll().orderBy("not_before").orderBy("kid").execute();
+}
+
+/** The keys that may sign. */
+export async function readActiveKeys(db: Db | Trx): Promise<readonly SigningKeyRow[]> {
+  return db.selectFrom("signing_key").selectAll().where("status", "=", "active").execute();
+}
+
+/**
+ * The key that signs for a purpose at `now`: the latest whose time has come. Where a clock is behind
+ * that of the server which made the only key, it is that one all the same.
+ */
+export function signingKeyAt<T extends Pick<SigningKeyRow, "purpose" | "status" | "signs_from">>(
+  rows: readonly T[],
+  purpose: SigningKeyRow["purpose"],
+  now: number,
+): T | undefined {
+  const active = rows
+    .filter((row) => row.purpose === purpose && row.status === "active")
+    .toSorted((left, right) => left.signs_from - right.signs_from);
+  return active.findLast((row) => row.signs_from <= now) ?? active[0];
 }
 
 /** The public half of a row, as it is published. */

@@ -1,17 +1,28 @@
 import type { VerificationKey } from "@licet/protocol";
-import type { Db, Trx } from "../db/open-database.ts";
-import { readReceiptKeys, receiptKeyOf } from "./store.ts";
+import type { Trx } from "../db/open-database.ts";
+import { receiptKeyOf, shareReceiptKey } from "./store.ts";
 
 /** What other slices may ask of marketplaces. */
-export { platformTokenLabel, webhookSecretLabel } from "./register-marketplace.ts";
-export { type EndpointRow, findEndpoint, findMarketplace, readEndpoints } from "./store.ts";
+export { changesOf, webhookSecretLabel } from "./add-endpoint.ts";
+export { type EndpointName, findOwnEndpoint } from "./change-endpoint.ts";
+export {
+  type EndpointHealth,
+  type EndpointRow,
+  deleteExpiredSecrets,
+  readOldSecrets,
+  writeHealth,
+} from "./endpoint-store.ts";
+export { disableGoneEndpoint, isDueForJudgement, judgeEndpoint } from "./judge-endpoint.ts";
+export { platformTokenLabel } from "./register-marketplace.ts";
+export { retireReceiptKey, revokeReceiptKey } from "./end-receipt-key.ts";
+export { type ReceiptKeyRow, findMarketplace } from "./store.ts";
 
-/** A receipt key of this marketplace; undefined when it has none of that name. */
-export async function findReceiptKey(
-  db: Db | Trx,
+/** A receipt key of this marketplace, held until the transaction ends; undefined when it has none of that name. */
+export async function holdReceiptKey(
+  trx: Trx,
   marketplaceId: string,
   kid: string,
 ): Promise<VerificationKey | undefined> {
-  const row = (await readReceiptKeys(db, [marketplaceId])).find((candidate) => candidate.kid === kid);
-  return row === undefined ? undefined : receiptKeyOf(row);
+  const row = await shareReceiptKey(trx, kid);
+  return row === undefined || row.marketplace_id !== marketplaceId ? undefined : receiptKeyOf(row);
 }

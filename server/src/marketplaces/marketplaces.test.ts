@@ -28,7 +28,8 @@ describe("a marketplace", () => {
       marketplace_id: expect.stringMatching(/^mkt_/),
       client_id: expect.stringMatching(/^client_/),
       client_secret: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
-      scope: "datasets:read receipts:read receipts:write marketplaces:read webhooks:read",
+      token_endpoint_auth_method: "client_secret_basic",
+      scope: "datasets:read receipts:read receipts:write marketplaces:read webhooks:read webhooks:write",
       webhook_endpoint_id: expect.stringMatching(/^whe_/),
       webhook_secret: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/),
     });
@@ -82,6 +83,13 @@ describe("a marketplace", () => {
     ["plain http", { base_url: "http://marketplace.example" }],
     ["plain http for webhooks", { webhook_url: "http://marketplace.example/hook" }],
     ["a host that is allowed on another port", { webhook_url: "http://127.0.0.1:4445/hook" }],
+    ["metadata", { webhook_url: "https://169.254.169.254/latest/" }],
+    ["loopback in decimal", { base_url: "https://2130706433" }],
+  ])("does not lead the server to %s", async (_what, members) => {
+    expect(await register(members)).toMatchObject({ status: 422, body: { code: "url_forbidden" } });
+  });
+
+  test.each([
     ["a user name in the URL", { webhook_url: "https://user:secret@marketplace.example/hook" }],
     ["a file", { webhook_url: "file:///etc/passwd" }],
     ["no URL", { base_url: "marketplace.example" }],
@@ -95,7 +103,10 @@ describe("a marketplace", () => {
     ["an empty name", { name: " " }],
     ["a member nobody knows", { colour: "blue" }],
   ])("is refused with %s", async (_what, members) => {
-    expect(await register(members)).toMatchObject({ status: 422, body: { code: "input_invalid" } });
+    expect(await register(members)).toMatchObject({
+      status: 422,
+      body: { code: expect.stringMatching(/^(input_invalid|url_forbidden)$/) },
+    });
   });
 
   test("on an allowed host needs no https, and its base loses a last slash", async () => {

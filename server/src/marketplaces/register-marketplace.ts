@@ -7,16 +7,21 @@ import {
   parsePublicJwk,
   refuse,
   thumbprint,
-  webhookSecret,
 } from "@licet/protocol";
-import { randomBytes } from "node:crypto";
 import { ulid } from "ulid";
 import type { Context } from "../context.ts";
 import { writeFact } from "../events/write-fact.ts";
-import { type ClientCredentials, createClient } from "../http/oauth/clients.ts";
+import type { ClientAuthenticationInput } from "../http/oauth/client-authentication.ts";
+import {
+  type ClientCredentials,
+  checkClientAuthentication,
+  createClient,
+  recordClient,
+} from "../http/oauth/clients.ts";
 import { checkOutboundUrl } from "../http/outbound.ts";
 import type { ClientScope } from "../http/scopes.ts";
-import { type ReceiptKeyRow, findMarketplace, insertEndpoint, insertMarketplace, insertReceiptKey } from "./store.ts";
+import { createEndpoint } from "./add-endpoint.ts";
+import { type ReceiptKeyRow, findMarketplace, insertMarketplace, insertReceiptKey } from "./store.ts";
 
 export interface NewMarketplace {
   readonly marketplaceId: string | undefined;
@@ -26,6 +31,7 @@ export interface NewMarketplace {
   /** What this platform presents at the marketplace's own API. */
   readonly platformToken: string | undefined;
   readonly scopes: readonly ClientScope[];
+  readonly authentication: ClientAuthenticationInput;
 }
 
 /** What a marketplace needs to connect; the secrets are shown once. */
@@ -35,7 +41,6 @@ export interface MarketplaceCredentials extends ClientCredentials {
   readonly webhook_secret: string;
 }
 
-const SECRET_BYTES = 32;
 /** A receipt key may sign for five years unless it is replaced before. */
 const RECEIPT_KEY_SECONDS = 5 * 366 * 86_400;
 
@@ -48,6 +53,8 @@ export async function registerMarketplace(
     const reachable = checkOutboundUrl(url, ctx.config.allowedHosts);
     if (!reachable.ok) return reachable;
   }
+  const authentication = checkClientAuthentication(ctx, input.authentication);
+  if (!authentication.ok) return authentication;
   return writeFact(ctx, async (fact) => {
     const marketplaceId = input.marketplaceId ?? `mkt_${ulid(ctx.clock.nowMs())}`;
     const sealedToken =
@@ -71,26 +78,24 @@ export async function registerMarketplace(
       name: input.name,
       marketplaceId,
       scopes: input.scopes,
+      authentication: authentication.value,
     });
-    const endpointId = `whe_${ulid(ctx.clock.nowMs())}`;
-    const secret = webhookSecret(randomBytes(SECRET_BYTES));
-    await insertEndpoint(fact.trx, {
-      endpoint_id: endpointId,
-      marketplace_id: marketplaceId,
+    recordClient(fact, client);
+    const { endpoint, secret } = await createEndpoint(ctx, fact.trx, marketplaceId, {
       url: input.webhookUrl,
-      sealed_secret: ctx.sealer.seal(webhookSecretLabel(endpointId), secret),
-      created_at: fact.now,
-      disabled_at: null,
+      description: "",
+      changes: undefined,
+      keySigned: false,
     });
     fact.record({
       type: "marketplace.registered",
       aggregate: marketplaceId,
-      body: { marketplace_id: marketplaceId, client_id: client.client_id, endpoint_id: endpointId },
+      body: { marketplace_id: marketplaceId, client_id: client.client_id, endpoint_id: endpoint.endpoint_id },
     });
     return accept({
       marketplace_id: marketplaceId,
       ...client,
-      webhook_endpoint_id: endpointId,
+      webhook_endpoint_id: endpoint.endpoint_id,
       webhook_secret: secret,
     });
   });
@@ -115,6 +120,7 @@ export async function registerReceiptKey(
       not_before: fact.now,
       not_after: fact.now + RECEIPT_KEY_SECONDS,
       revoked_at: null,
+      compromised_since: null,
     };
     if (!(await insertReceiptKey(fact.trx, row)))
       return refuse("key_exists", `the key ${row.kid} is registered already`);
@@ -129,8 +135,4 @@ export async function registerReceiptKey(
 
 export function platformTokenLabel(marketplaceId: string): string {
   return `marketplace/${marketplaceId}/platform_token`;
-}
-
-export function webhookSecretLabel(endpointId: string): string {
-  return `webhook_endpoint/${endpointId}`;
 }

@@ -1,12 +1,13 @@
 import { z } from "@hono/zod-openapi";
 import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { writeFact } from "../events/write-fact.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
-import { createClient } from "../http/oauth/clients.ts";
+import { clientAuthenticationShape } from "../http/oauth/client-authentication.ts";
+import { clientCredentialsShape } from "../http/oauth/client-routes.ts";
 import { cutPage, identifierSchema, instantSchema, pageOf, pageQuery, webUrlSchema } from "../http/parameters.ts";
 import type { Principal } from "../http/principal.ts";
-import { MARKETPLACE_SCOPES, PLATFORM_SCOPES } from "../http/scopes.ts";
+import { MARKETPLACE_SCOPES } from "../http/scopes.ts";
+import { addEndpointRoutes } from "./endpoint-routes.ts";
 import { registerMarketplace, registerReceiptKey } from "./register-marketplace.ts";
 import {
   type MarketplaceRow,
@@ -19,7 +20,6 @@ import {
 const tags = ["marketplaces"];
 const idParam = z.object({ id: identifierSchema });
 const nameSchema = z.string().trim().min(1).max(128);
-const clientSchema = z.object({ client_id: z.string(), client_secret: z.string(), scope: z.string() });
 const receiptKeySchema = z
   .object({ kid: z.string(), alg: z.string(), not_before: instantSchema, not_after: instantSchema })
   .openapi("ReceiptKey");
@@ -46,6 +46,7 @@ const marketplaceInputSchema = z
       .array(z.enum(MARKETPLACE_SCOPES))
       .min(1)
       .default([...MARKETPLACE_SCOPES]),
+    ...clientAuthenticationShape,
   })
   .openapi("MarketplaceInput");
 
@@ -54,33 +55,10 @@ export function addMarketplaceRoutes(api: Api, ctx: Context): void {
   addRegistrationRoutes(api, ctx);
   addReceiptKeyRoute(api, ctx);
   addReadingRoutes(api, ctx);
+  addEndpointRoutes(api, ctx);
 }
 
 function addRegistrationRoutes(api: Api, ctx: Context): void {
-  api.openapi(
-    defineRoute(ctx, {
-      method: "post",
-      path: "/api/v1/clients",
-      tags,
-      summary: "Make an OAuth client for the platform's own backend",
-      request: {
-        body: jsonBody(z.strictObject({ name: nameSchema, scopes: z.array(z.enum(PLATFORM_SCOPES)).min(1) })),
-      },
-      responses: {
-        201: jsonAnswer("The credentials; the secret is shown once", clientSchema),
-      },
-    }),
-    async (c) => {
-      const { name, scopes } = c.req.valid("json");
-      const client = unwrap(
-        await writeFact(ctx, async (fact) =>
-          accept(await createClient(ctx, fact.trx, { kind: "platform", name, scopes })),
-        ),
-      );
-      return c.json(client, 201, { "cache-control": "no-store" });
-    },
-  );
-
   api.openapi(
     defineRoute(ctx, {
       method: "post",
@@ -91,8 +69,9 @@ function addRegistrationRoutes(api: Api, ctx: Context): void {
       responses: {
         201: jsonAnswer(
           "What the marketplace needs to connect; secrets are shown once",
-          clientSchema
-            .extend({
+          z
+            .object({
+              ...clientCredentialsShape,
               marketplace_id: identifierSchema,
               webhook_endpoint_id: z.string(),
               webhook_secret: z.string(),
@@ -102,7 +81,8 @@ function addRegistrationRoutes(api: Api, ctx: Context): void {
       },
     }),
     async (c) => {
-      const { marketplace_id, name, base_url, webhook_url, platform_token, scopes } = c.req.valid("json");
+      const { marketplace_id, name, base_url, webhook_url, platform_token, scopes, ...authentication } =
+        c.req.valid("json");
       const input = {
         marketplaceId: marketplace_id,
         name,
@@ -110,6 +90,7 @@ function addRegistrationRoutes(api: Api, ctx: Context): void {
         webhookUrl: webhook_url,
         platformToken: platform_token,
         scopes,
+        authentication,
       };
       return c.json(unwrap(await registerMarketplace(ctx, input)), 201, { "cache-control": "no-store" });
     },

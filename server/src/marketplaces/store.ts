@@ -1,5 +1,5 @@
 import { type PublicJwk, type VerificationKey, formatInstant } from "@licet/protocol";
-import type { Insertable, Selectable } from "kysely";
+import type { Insertable, Selectable, Updateable } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { Page } from "../http/parameters.ts";
@@ -7,7 +7,6 @@ import { anyOf } from "../db/any-of.ts";
 
 export type MarketplaceRow = Selectable<Tables["marketplace"]>;
 export type ReceiptKeyRow = Selectable<Tables["receipt_key"]>;
-export type EndpointRow = Selectable<Tables["webhook_endpoint"]>;
 
 /** Answers false when the id, in whatever case, is taken. */
 export async function insertMarketplace(trx: Trx, row: Insertable<Tables["marketplace"]>): Promise<boolean> {
@@ -22,6 +21,17 @@ export async function insertMarketplace(trx: Trx, row: Insertable<Tables["market
 
 export async function findMarketplace(db: Db | Trx, marketplaceId: string): Promise<MarketplaceRow | undefined> {
   return db.selectFrom("marketplace").selectAll().where("marketplace_id", "=", marketplaceId).executeTakeFirst();
+}
+
+/** Locks the marketplace until the commit, so that what it has can be counted. False when there is none. */
+export async function lockMarketplace(trx: Trx, marketplaceId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom("marketplace")
+    .select("marketplace_id")
+    .where("marketplace_id", "=", marketplaceId)
+    .forUpdate()
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 export async function readMarketplaces(db: Db, { after, limit }: Page): Promise<readonly MarketplaceRow[]> {
@@ -59,6 +69,24 @@ export async function readReceiptKeys(
     .execute();
 }
 
+/** The key, held until the end of the transaction. */
+export async function lockReceiptKey(trx: Trx, kid: string): Promise<ReceiptKeyRow | undefined> {
+  return trx.selectFrom("receipt_key").selectAll().where("kid", "=", kid).forUpdate().executeTakeFirst();
+}
+
+/** The key, which nobody can end before the end of the transaction. */
+export async function shareReceiptKey(trx: Trx, kid: string): Promise<ReceiptKeyRow | undefined> {
+  return trx.selectFrom("receipt_key").selectAll().where("kid", "=", kid).forShare().executeTakeFirst();
+}
+
+export async function updateReceiptKey(
+  trx: Trx,
+  kid: string,
+  change: Updateable<Tables["receipt_key"]>,
+): Promise<void> {
+  await trx.updateTable("receipt_key").set(change).where("kid", "=", kid).execute();
+}
+
 export function receiptKeyOf(row: ReceiptKeyRow): VerificationKey {
   const jwk: PublicJwk = JSON.parse(row.public_jwk);
   return {
@@ -68,25 +96,6 @@ export function receiptKeyOf(row: ReceiptKeyRow): VerificationKey {
     not_before: formatInstant(row.not_before),
     not_after: formatInstant(row.not_after),
     ...(row.revoked_at === null ? {} : { revoked_at: formatInstant(row.revoked_at) }),
+    ...(row.compromised_since === null ? {} : { compromised_since: formatInstant(row.compromised_since) }),
   };
-}
-
-export async function insertEndpoint(trx: Trx, row: Insertable<Tables["webhook_endpoint"]>): Promise<void> {
-  await trx.insertInto("webhook_endpoint").values(row).execute();
-}
-
-export async function findEndpoint(db: Db | Trx, endpointId: string): Promise<EndpointRow | undefined> {
-  return db.selectFrom("webhook_endpoint").selectAll().where("endpoint_id", "=", endpointId).executeTakeFirst();
-}
-
-/** The endpoints in use of these marketplaces, in one order for everybody. */
-export async function readEndpoints(db: Db | Trx, marketplaceIds: readonly string[]): Promise<readonly EndpointRow[]> {
-  if (marketplaceIds.length === 0) return [];
-  return db
-    .selectFrom("webhook_endpoint")
-    .selectAll()
-    .where("marketplace_id", "=", anyOf(marketplaceIds))
-    .where("disabled_at", "is", null)
-    .orderBy("endpoint_id")
-    .execute();
 }

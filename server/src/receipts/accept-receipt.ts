@@ -18,7 +18,7 @@ import type { Context } from "../context.ts";
 import { findOfferOf, findVersion } from "../datasets/lookup.ts";
 import type { VersionRow } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
-import { findReceiptKey } from "../marketplaces/lookup.ts";
+import { holdReceiptKey } from "../marketplaces/lookup.ts";
 import { findClashes, insertReceipt, receiptOf } from "./store.ts";
 
 /** Members that the marketplace's signature does not cover, because they are ours to add. */
@@ -55,11 +55,14 @@ export async function acceptReceipt(
       "receipt_invalid",
       `receipt.license_id: expected it to be absent, since this platform issues no licenses, got ${receipt.license_id}`,
     );
+  if (ctx.config.mode === "test" && document["test"] !== true)
+    return refuse("receipt_invalid", "receipt.test: expected true, since this platform is in test mode");
   if (receipt.aud !== ctx.origin)
     return refuse("receipt_invalid", `receipt.aud: expected ${ctx.origin}, got ${receipt.aud}`);
   return writeFact<AcceptedReceipt>(ctx, async (fact) => {
-    const key = await findReceiptKey(fact.trx, marketplaceId, receipt.key_id);
-    const verified = await verifyUsageReceipt(document, receipt, key, fact.now);
+    const key = await holdReceiptKey(fact.trx, marketplaceId, receipt.key_id);
+    const allowTest = ctx.config.mode === "test";
+    const verified = await verifyUsageReceipt(document, receipt, key, fact.now, { allowTest });
     if (!verified.ok) return verified;
     const sha256 = receiptSha256(document);
     const clashes = await findClashes(fact.trx, receipt);
@@ -128,7 +131,7 @@ async function storeReceipt(
     document,
     ctx.origin,
     formatInstant(fact.now),
-    ctx.signingKeys.signerFor("receipt"),
+    await ctx.signingKeys.signerIn(fact.trx, "receipt", fact.now),
   );
   const accepted: JsonObject = { ...document, countersignature: { ...countersignature } };
   const body = {

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { type JsonObject, accept, parseJsonObject, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
+import { type Api, defineRoute, jsonAnswer, jsonBody, noteDataset, unwrap } from "../http/api.ts";
 import { countOf, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
 import { acceptReceipt } from "./accept-receipt.ts";
 import { listReceipts, readReceipt } from "./read-receipts.ts";
@@ -49,9 +49,9 @@ export function addReceiptRoutes(api: Api, ctx: Context): void {
           ? accept(principal.marketplaceId)
           : refuse("forbidden", "expected a marketplace"),
       );
-      const { isNew, receipt } = unwrap(
-        await acceptReceipt(ctx, marketplaceId, unwrap(parseJsonObject(await c.req.text()))),
-      );
+      const received = unwrap(parseJsonObject(await c.req.text()));
+      noteDataset(c, received["dataset_id"], received["dataset_version"]);
+      const { isNew, receipt } = unwrap(await acceptReceipt(ctx, marketplaceId, received));
       return c.json(receiptSchema.parse(receipt), isNew ? 201 : 200);
     },
   );
@@ -69,6 +69,7 @@ export function addReceiptRoutes(api: Api, ctx: Context): void {
     }),
     async (c) => {
       const query = c.req.valid("query");
+      noteDataset(c, query.dataset_id, undefined);
       const after = unwrap(countOf(query.after));
       const { receipts, next } = unwrap(
         await listReceipts(ctx, c.get("principal"), { datasetId: query.dataset_id, after, limit: pageOf(query).limit }),

@@ -58,6 +58,45 @@ export async function readReceipts(
     .execute();
 }
 
+/** A list that is read by a person; beyond it there is a sorry state that needs more than a list. */
+const MAX_LISTED = 1_000;
+
+/** Receipts that a key of the platform countersigned since an instant: the newest ones. */
+export async function readReceiptsCountersignedWith(
+  trx: Trx,
+  { kid, since }: { readonly kid: string; readonly since: number },
+): Promise<readonly string[]> {
+  return readIds(trx, { text: `"key_id":"${kid}"`, since });
+}
+
+/** Receipts that a marketplace signed with a key and that were accepted since an instant: the newest ones. */
+export async function readReceiptsSignedWith(
+  trx: Trx,
+  { marketplaceId, kid, since }: { readonly marketplaceId: string; readonly kid: string; readonly since: number },
+): Promise<readonly string[]> {
+  return readIds(trx, { text: `"key_id":"${kid}"`, since, marketplaceId });
+}
+
+async function readIds(
+  trx: Trx,
+  {
+    text,
+    since,
+    marketplaceId,
+  }: { readonly text: string; readonly since: number; readonly marketplaceId?: string | undefined },
+): Promise<readonly string[]> {
+  const rows = await trx
+    .selectFrom("usage_receipt")
+    .select("receipt_id")
+    .where("accepted_at", ">=", since)
+    .where(sql<boolean>`position(${text} in receipt) > 0`)
+    .$if(marketplaceId !== undefined, (query) => query.where("marketplace_id", "=", marketplaceId ?? ""))
+    .orderBy("sequence", "desc")
+    .limit(MAX_LISTED)
+    .execute();
+  return rows.map((row) => row.receipt_id);
+}
+
 /** The receipt as it was accepted, countersignature included. */
 export function receiptOf(row: Pick<ReceiptRow, "receipt_id" | "receipt">): JsonObject {
   const parsed = parseJsonObject(row.receipt);

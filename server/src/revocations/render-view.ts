@@ -22,19 +22,21 @@ export async function publishRevocationView(ctx: Context): Promise<void> {
 }
 
 /** Adds ended consents to the revocation view in this fact. A page that fills up moves to a path of its own. */
-export async function addToView(fact: Fact, ended: readonly ConsentRow[]): Promise<void> {
+export async function addToView(fact: Fact, ended: readonly Pick<ConsentRow, "jti" | "expires_at">[]): Promise<void> {
   if (ended.length === 0) return;
   await sql`select pg_advisory_xact_lock(${VIEW_LOCK}::bigint)`.execute(fact.trx);
-  const firstPage = pageOf(Math.max(await lastSequence(fact.trx), 1));
+  const last = await lastSequence(fact.trx);
+  const firstPage = pageOf(Math.max(last, 1));
   await appendRevocations(
     fact.trx,
+    last,
     ended.map((row) => ({
       jti: row.jti,
       revokedAt: fact.now,
       listedUntil: row.expires_at + REVOCATION_RETENTION_SECONDS,
     })),
   );
-  const newestPage = pageOf(await lastSequence(fact.trx));
+  const newestPage = pageOf(last + ended.length);
   for (let page = firstPage; page < newestPage; page += 1) publishPage(fact, page, false);
   publishPage(fact, newestPage, true);
 }

@@ -2,7 +2,13 @@ import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import { withdrawContent } from "../content/withdraw-content.ts";
 import { findContent, lockContent, type ContentRow } from "../content/lookup.ts";
 import { endConsents } from "../consents/end-consents.ts";
-import { type ConsentRow, findConsent, lockConsents, readStandingJtis } from "../consents/lookup.ts";
+import {
+  type ConsentRow,
+  findConsent,
+  lockConsents,
+  lockStandingConsents,
+  readRevokedConsents,
+} from "../consents/lookup.ts";
 import type { Context } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
 import { requireOwn } from "../creators/own.ts";
@@ -12,7 +18,6 @@ import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
 import { readStillCovering } from "./still-covering.ts";
 import { addToView } from "./render-view.ts";
-import { readRevokedJtis } from "./store.ts";
 
 export const DEFAULT_REASON = "creator_requested_revocation";
 
@@ -50,9 +55,11 @@ export async function revokeConsent(
   if (!own.ok) return own;
   if (request.datasetId !== undefined && (await findDataset(ctx.db, request.datasetId)) === undefined)
     return refuse("not_found", `there is no dataset ${request.datasetId}`);
-  return writeFact(ctx, async (fact) =>
-    accept(await revokeInFact(fact, { jtis: [jti], contentIds: [], creatorId: consent.creator_id }, request)),
-  );
+  return writeFact(ctx, async (fact) => {
+    const consents = await lockConsents(fact.trx, [jti]);
+    const selection = { consents, formerly: [], works: [], creatorId: consent.creator_id };
+    return accept(await revokeInFact(fact, selection, request));
+  });
 }
 
 /** What a creator takes back at once: the consents for one work, and the work itself; those a dataset stands on; or everything. */
@@ -80,79 +87,92 @@ export async function revokeForCreator(
   });
 }
 
+/** What is taken back: rows locked while they end, and what was taken back before, which the answer names again. */
 interface Selection {
-  readonly jtis: readonly string[];
-  readonly contentIds: readonly string[];
+  readonly consents: readonly ConsentRow[];
+  readonly formerly: readonly Pick<ConsentRow, "jti" | "subject" | "ended_at">[];
+  readonly works: readonly ContentRow[];
 }
 
 async function selectTarget(fact: Fact, creatorId: string, target: RevocationTarget): Promise<Result<Selection>> {
+  const { trx } = fact;
   if ("content_id" in target) {
-    const content = await findContent(fact.trx, target.content_id);
+    const content = await findContent(trx, target.content_id);
     if (content === undefined) return refuse("not_found", `there is no content ${target.content_id}`);
     if (content.creator_id !== creatorId) return refuse("not_yours", `${target.content_id} is another creator's`);
-    return accept({
-      jtis: await readJtis(fact, creatorId, `content:${target.content_id}`),
-      contentIds: [target.content_id],
-    });
+    const subject = `content:${target.content_id}`;
+    const consents = await lockStandingConsents(trx, creatorId, subject);
+    const works = await lockContent(trx, [target.content_id]);
+    return accept({ consents, formerly: await readRevokedConsents(trx, creatorId, subject), works });
   }
   if ("dataset_id" in target) {
-    const dataset = await findDataset(fact.trx, target.dataset_id);
+    const dataset = await findDataset(trx, target.dataset_id);
     if (dataset === undefined) return refuse("not_found", `there is no dataset ${target.dataset_id}`);
-    return accept({ jtis: await readJtisOfCreator(fact.trx, target.dataset_id, creatorId), contentIds: [] });
+    const jtis = await readJtisOfCreator(trx, target.dataset_id, creatorId);
+    return accept({ consents: await lockConsents(trx, jtis), formerly: [], works: [] });
   }
-  return accept({ jtis: await readJtis(fact, creatorId), contentIds: [] });
-}
-
-/** What stands and what was taken back before: a request whose answer was lost is answered the same again. */
-async function readJtis(fact: Fact, creatorId: string, subject?: string): Promise<readonly string[]> {
-  return [
-    ...(await readStandingJtis(fact.trx, creatorId, subject)),
-    ...(await readRevokedJtis(fact.trx, creatorId, subject)),
-  ];
+  const consents = await lockStandingConsents(trx, creatorId);
+  return accept({ consents, formerly: await readRevokedConsents(trx, creatorId), works: [] });
 }
 
 async function revokeInFact(
   fact: Fact,
-  selected: Selection & { readonly creatorId: string },
+  selection: Selection & { readonly creatorId: string },
   { principal, reason }: RevocationRequest,
 ): Promise<Revocation> {
-  const { contentIds, creatorId } = selected;
-  const consents = await lockConsents(fact.trx, selected.jtis);
-  const works = await lockContent(fact.trx, contentIds, "update");
-  const jtis = consents.map((row) => row.jti);
+  const { consents, formerly, works, creatorId } = selection;
+  const named = [...consents.filter((row) => row.state !== "expired"), ...formerly];
+  const jtis = [...consents, ...formerly].map((row) => row.jti);
+  const contentIds = works.map((row) => row.content_id);
   const touched = await readTouched(fact.trx, { jtis, contentIds });
   const by = actorOf(principal);
-  const ended = await endConsents(fact, consents, {
-    state: "revoked",
-    by,
-    reason,
-    datasetsOf: (jti) => touched.byConsents([jti]),
-  });
-  const withdrawn = await withdrawContent(fact, contentIds, { by, reason, datasetsOf: (id) => touched.byWorks([id]) });
+  const datasetsOf = (jti: string) => touched.byConsents([jti]);
+  const ended = await endConsents(fact, consents, { state: "revoked", by, reason, datasetsOf });
+  const withdrawn = await withdrawContent(fact, works, { by, reason, datasetsOf: (id) => touched.byWorks([id]) });
   await addToView(fact, ended);
-  await refreshDatasets(fact, [
+  const refreshed = await refreshDatasets(fact, [
     ...touched.byConsents(ended.map((row) => row.jti)),
     ...touched.byWorks(withdrawn.map((row) => row.content_id)),
   ]);
   const isRepeated = ended.length === 0 && withdrawn.length === 0;
   return {
-    revoked_at: formatInstant(isRepeated ? firstTime(consents, works, fact.now) : fact.now),
-    revoked_jtis: consents.filter((row) => row.state !== "expired").map((row) => row.jti),
+    revoked_at: formatInstant(isRepeated ? lastTime(named, works, fact.now) : fact.now),
+    revoked_jtis: named.map((row) => row.jti).sort(),
     withdrawn_content_ids: contentIds,
-    datasets: await readTouchedStates(fact, [...touched.byConsents(jtis), ...touched.byWorks(contentIds)]),
-    still_covered_by: await readStillCovering(fact.trx, { creatorId, jtis, contentIds }),
+    datasets: await statesOf(fact, [...touched.byConsents(jtis), ...touched.byWorks(contentIds)], refreshed),
+    still_covered_by: await readStillCovering(fact.trx, {
+      creatorId,
+      subjects: [...consents, ...formerly].map((row) => row.subject),
+      contentIds,
+    }),
   };
 }
 
 /** When it took effect: of what is taken back again, the last time that anything changed. */
-function firstTime(consents: readonly ConsentRow[], works: readonly ContentRow[], now: number): number {
+function lastTime(
+  consents: readonly Pick<ConsentRow, "ended_at">[],
+  works: readonly ContentRow[],
+  now: number,
+): number {
   const times = [...consents.map((row) => row.ended_at), ...works.map((row) => row.withdrawn_at)].filter(
     (time) => time !== null,
   );
   return times.length === 0 ? now : Math.max(...times);
 }
 
-async function readTouchedStates(fact: Fact, datasetIds: readonly string[]): Promise<readonly TouchedDataset[]> {
-  const states = await readDatasetStates(fact.trx, datasetIds);
-  return [...states].map(([dataset_id, status]) => ({ dataset_id, status }));
+/** The states of the datasets that are touched; of those that did not change now they are read. */
+export async function statesOf(
+  { trx }: Pick<Fact, "trx">,
+  datasetIds: readonly string[],
+  refreshed: ReadonlyMap<string, string>,
+): Promise<readonly TouchedDataset[]> {
+  const ids = [...new Set(datasetIds)].sort();
+  const others = await readDatasetStates(
+    trx,
+    ids.filter((id) => !refreshed.has(id)),
+  );
+  return ids.map((dataset_id) => ({
+    dataset_id,
+    status: refreshed.get(dataset_id) ?? others.get(dataset_id) ?? "unknown",
+  }));
 }

@@ -10,9 +10,8 @@ export interface NewRevocation {
 /** Rows that one statement inserts; their parameters stay far below the protocol's 65 535. */
 const INSERT_BATCH = 1_000;
 
-/** Appends to the view. The caller holds the view's lock, so that sequences come one after the other; none was in it before. */
-export async function appendRevocations(trx: Trx, revocations: readonly NewRevocation[]): Promise<void> {
-  const last = await lastSequence(trx);
+/** Appends to the view after its last sequence. The caller holds the view's lock, so that sequences come one after the other; none was in it before. */
+export async function appendRevocations(trx: Trx, last: number, revocations: readonly NewRevocation[]): Promise<void> {
   const rows = revocations.map(({ jti, revokedAt, listedUntil }, index) => ({
     sequence: last + index + 1,
     jti,
@@ -24,18 +23,6 @@ export async function appendRevocations(trx: Trx, revocations: readonly NewRevoc
       .insertInto("revocation")
       .values(rows.slice(at, at + INSERT_BATCH))
       .execute();
-}
-
-/** The consents a creator took back before, about one subject or all: asked again, the answer names them again. */
-export async function readRevokedJtis(trx: Trx, creatorId: string, subject?: string): Promise<readonly string[]> {
-  const rows = await trx
-    .selectFrom("revocation")
-    .innerJoin("consent", "consent.jti", "revocation.jti")
-    .select("revocation.jti")
-    .where("consent.creator_id", "=", creatorId)
-    .$if(subject !== undefined, (query) => query.where("consent.subject", "=", subject ?? ""))
-    .execute();
-  return rows.map((row) => row.jti);
 }
 
 export async function lastSequence(db: Db | Trx): Promise<number> {

@@ -34,6 +34,16 @@ async function isHalfFull(fact: Fact, list: number): Promise<boolean> {
   return (await countTaken(fact.trx, list, [...sample])) >= sample.size / 2;
 }
 
+/**
+ * Opens a list that no index was ever given out of, whatever a lost database gave out: its number is
+ * the minute of now, while lists are otherwise counted from one. A list holds more indices than can
+ * be given out in a minute.
+ */
+export async function openFreshList(fact: Fact): Promise<number> {
+  const newest = (await newestList(fact.trx)) ?? 0;
+  return openList(fact, Math.max(newest + 1, Math.floor(fact.now / 60)));
+}
+
 async function openList(fact: Fact, list: number): Promise<number> {
   await insertList(fact.trx, list);
   publishStatusList(fact, list);

@@ -34,7 +34,9 @@ const wishes = new WeakMap<Fact, StatusWish[]>();
 export function setStatuses(fact: Fact, places: readonly StatusPlace[], status: StatusName): void {
   const held = wishes.get(fact) ?? [];
   if (held.length === 0) fact.beforeDocuments(() => saveWishes(fact));
-  wishes.set(fact, [...held, ...places.map(({ status_list, status_idx }) => ({ status_list, status_idx, status }))]);
+  const added = places.map(({ status_list, status_idx }) => ({ status_list, status_idx, status }));
+  wishes.set(fact, [...held, ...added]);
+  fact.keep({ statuses: added });
 }
 
 async function saveWishes(fact: Fact): Promise<void> {

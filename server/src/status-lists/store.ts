@@ -68,6 +68,21 @@ export async function saveStatuses(
     .execute();
 }
 
+/** The statuses at these places, by index. */
+export async function readStatuses(
+  trx: Trx,
+  list: number,
+  indices: readonly number[],
+): Promise<ReadonlyMap<number, number>> {
+  const rows = await trx
+    .selectFrom("status_index")
+    .select(["idx", "status"])
+    .where("list", "=", list)
+    .where("idx", "=", anyOfNumbers(indices))
+    .execute();
+  return new Map(rows.map((row) => [row.idx, row.status]));
+}
+
 /** What changed in a list after a revision, oldest first. */
 export async function readChanges(db: Db | Trx, list: number, afterRevision: number): Promise<readonly StatusChange[]> {
   return db

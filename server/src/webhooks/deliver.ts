@@ -1,18 +1,23 @@
-import { signWebhook } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { nowSeconds } from "../context.ts";
 import { attemptError } from "../jobs/attempt-error.ts";
-import { findEndpoint, webhookSecretLabel } from "../marketplaces/lookup.ts";
-import { type DeliveryRow, claimDue, recordAttempt } from "./store.ts";
+import { disableGoneEndpoint, isDueForJudgement, judgeEndpoint, readOldSecrets } from "../marketplaces/lookup.ts";
+import { type ClaimedDelivery, type EndedAttempt, claimDue } from "./claim-deliveries.ts";
+import { type AttemptRecorder, recordInBatches } from "./record-attempts.ts";
+import { nextAttemptMs } from "./retry-schedule.ts";
+import { type ReceiverAnswer, sendDelivery } from "./send-delivery.ts";
 
-/** Waits between attempts, in seconds; after the last one a delivery stays visible as failed. */
-export const RETRY_SECONDS = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000] as const;
 /** Requests under way at once: slow receivers must not keep the others waiting. */
-const MAX_IN_FLIGHT = 200;
+const MAX_IN_FLIGHT = 256;
 /** Of these to one endpoint, so that one that hangs does not take all the places. */
 const MAX_PER_ENDPOINT = 8;
+/** To endpoints that take nothing at present, all together and to one: whoever answers goes first. */
+const MAX_FAILING_IN_FLIGHT = 128;
+const MAX_PER_FAILING_ENDPOINT = 2;
+/** When deliveries end, the next are looked for once so many places are free: looking costs the same for one as for all. */
+const MIN_FREE = 64;
 /** Longer than any attempt can take; should this process die, another one tries after it. */
-const LEASE_MS = 30_000;
+const LEASE_MS = 15_000;
+const GONE = 410;
 
 export interface Deliveries {
   /** Starts every delivery that is due; does not wait for the receivers. */
@@ -23,9 +28,10 @@ export interface Deliveries {
 
 /** Sends what is due, many at once, each on its own. */
 export function startDeliveries(ctx: Context): Deliveries {
-  const inFlight = new Set<DeliveryRow>();
+  const inFlight = new Set<ClaimedDelivery>();
   const running = new Set<Promise<void>>();
-  const state = { isWanted: false, isClaiming: false, isStopped: false };
+  const record = recordInBatches(ctx);
+  const state = { isWanted: false, isClaiming: false, isWakingSoon: false, isStopped: false };
 
   /** One claim at a time; what becomes due meanwhile is found by the next. */
   async function wake(): Promise<void> {
@@ -33,7 +39,7 @@ export function startDeliveries(ctx: Context): Deliveries {
     if (state.isClaiming) return;
     state.isClaiming = true;
     try {
-      while (state.isWanted && !state.isStopped && inFlight.size < MAX_IN_FLIGHT) {
+      while (state.isWanted && !state.isStopped) {
         state.isWanted = false;
         await claim();
       }
@@ -42,31 +48,39 @@ export function startDeliveries(ctx: Context): Deliveries {
     }
   }
 
-  async function claim(): Promise<void> {
-    const nowMs = ctx.clock.nowMs();
-    const claimed = await claimDue(ctx.db, {
-      nowMs,
-      leaseUntilMs: nowMs + LEASE_MS,
-      limit: MAX_IN_FLIGHT - inFlight.size,
-      perEndpoint: MAX_PER_ENDPOINT,
-      busy: busyEndpoints(inFlight),
+  /** Deliveries are recorded many at a time, so many end at once: they wake us once. */
+  function wakeSoon(): void {
+    if (state.isWakingSoon || MAX_IN_FLIGHT - inFlight.size < MIN_FREE) return;
+    state.isWakingSoon = true;
+    setImmediate(() => {
+      state.isWakingSoon = false;
+      const waking = wake()
+        .catch((error: unknown) => ctx.log.error({ error: String(error) }, "due deliveries could not be read"))
+        .finally(() => running.delete(waking));
+      running.add(waking);
     });
+  }
+
+  async function claim(): Promise<void> {
+    const claimed = await claimFree(ctx, inFlight);
+    if (claimed.length === 0) return;
+    const secrets = await readSecrets(ctx, claimed);
     for (const delivery of claimed) {
       inFlight.add(delivery);
-      const run = send(delivery).finally(() => running.delete(run));
+      const run = send(delivery, secrets.get(delivery.endpoint_id) ?? []).finally(() => running.delete(run));
       running.add(run);
     }
   }
 
   /** What waited behind this delivery, or for its place, may be due when it ends. */
-  async function send(delivery: DeliveryRow): Promise<void> {
+  async function send(delivery: ClaimedDelivery, oldSecrets: readonly Uint8Array[]): Promise<void> {
     try {
-      await attempt(ctx, delivery);
+      await attempt(ctx, record, { delivery, oldSecrets });
     } catch (error) {
-      ctx.log.error({ message_id: delivery.message_id, error: String(error) }, "a delivery could not be recorded");
+      ctx.log.error({ message_id: delivery.message_id, error: String(error) }, "a delivery could not be attempted");
     }
     inFlight.delete(delivery);
-    await wake().catch((error: unknown) => ctx.log.error({ error: String(error) }, "due deliveries could not be read"));
+    wakeSoon();
   }
 
   return {
@@ -78,63 +92,85 @@ export function startDeliveries(ctx: Context): Deliveries {
   };
 }
 
-function busyEndpoints(inFlight: ReadonlySet<DeliveryRow>): readonly string[] {
-  const byEndpoint = Map.groupBy(inFlight, (delivery) => delivery.endpoint_id);
-  return [...byEndpoint]
-    .filter(([, deliveries]) => deliveries.length >= MAX_PER_ENDPOINT)
-    .map(([endpointId]) => endpointId);
+/** Takes as many deliveries as there are free places. */
+async function claimFree(ctx: Context, inFlight: ReadonlySet<ClaimedDelivery>): Promise<readonly ClaimedDelivery[]> {
+  const failing = [...inFlight].filter((delivery) => delivery.failing_since_ms !== null).length;
+  const limit = MAX_IN_FLIGHT - inFlight.size;
+  if (limit === 0) return [];
+  const nowMs = ctx.clock.nowMs();
+  return claimDue(ctx.db, {
+    nowMs,
+    leaseUntilMs: nowMs + LEASE_MS,
+    limit,
+    perEndpoint: MAX_PER_ENDPOINT,
+    inFlight: countByEndpoint(inFlight),
+    failing: { limit: MAX_FAILING_IN_FLIGHT - failing, perEndpoint: MAX_PER_FAILING_ENDPOINT },
+  });
 }
 
-async function attempt(ctx: Context, delivery: DeliveryRow): Promise<void> {
+interface Attempt {
+  readonly delivery: ClaimedDelivery;
+  readonly oldSecrets: readonly Uint8Array[];
+}
+
+/** Sends a delivery once, records what came of it, and judges an endpoint that fails. */
+async function attempt(ctx: Context, record: AttemptRecorder, { delivery, oldSecrets }: Attempt): Promise<void> {
   const atMs = ctx.clock.nowMs();
   const startedMs = performance.now();
-  const answer = await post(ctx, delivery);
-  const isDelivered = answer.status !== null && answer.status >= 200 && answer.status < 300;
-  const wait = RETRY_SECONDS[delivery.attempts - 1];
-  const { endpoint_id, dataset_id, sequence, attempts } = delivery;
-  const row = {
-    endpoint_id,
-    dataset_id,
-    sequence,
-    attempt: attempts,
+  const answer = await sendDelivery(ctx, delivery, oldSecrets);
+  const ended = endedOf(ctx, delivery, answer, {
     at_ms: atMs,
     duration_ms: Math.round(performance.now() - startedMs),
-    status: answer.status,
-    error: isDelivered ? null : attemptError(answer.error),
-  };
-  if (isDelivered)
-    return recordAttempt(ctx.db, row, {
-      state: "delivered",
-      next_attempt_at_ms: null,
-      delivered_at_ms: ctx.clock.nowMs(),
-    });
+  });
+  const isRecorded = await record(ended);
+  if (!isRecorded || ended.state === "delivered") return;
+  const { endpoint_id, dataset_id, sequence, attempts } = delivery;
   ctx.log.warn(
     { endpoint_id, dataset_id, sequence, attempt: attempts, status: answer.status },
     "a webhook was not accepted",
   );
-  return recordAttempt(
-    ctx.db,
-    row,
-    wait === undefined
-      ? { state: "failed", next_attempt_at_ms: null }
-      : { next_attempt_at_ms: ctx.clock.nowMs() + wait * 1_000 },
+  if (answer.status === GONE) await disableGoneEndpoint(ctx, endpoint_id);
+  else if (isDueForJudgement(delivery, ctx.clock.nowMs())) await judgeEndpoint(ctx, endpoint_id);
+}
+
+function countByEndpoint(inFlight: ReadonlySet<ClaimedDelivery>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { endpoint_id } of inFlight) counts.set(endpoint_id, (counts.get(endpoint_id) ?? 0) + 1);
+  return counts;
+}
+
+/** The older secrets that still sign, sealed, by endpoint. */
+async function readSecrets(
+  ctx: Context,
+  claimed: readonly ClaimedDelivery[],
+): Promise<ReadonlyMap<string, readonly Uint8Array[]>> {
+  const endpointIds = [...new Set(claimed.map((delivery) => delivery.endpoint_id))];
+  const rows = await readOldSecrets(ctx.db, endpointIds, ctx.clock.nowMs());
+  return new Map(
+    [...Map.groupBy(rows, (row) => row.endpoint_id)].map(([endpointId, secrets]) => [
+      endpointId,
+      secrets.map((secret) => secret.sealed_secret),
+    ]),
   );
 }
 
-async function post(
+function endedOf(
   ctx: Context,
-  delivery: DeliveryRow,
-): Promise<{ readonly status: number | null; readonly error: string }> {
-  const endpoint = await findEndpoint(ctx.db, delivery.endpoint_id);
-  if (endpoint === undefined) return { status: null, error: "the endpoint is gone" };
-  const secret = ctx.sealer.open(webhookSecretLabel(endpoint.endpoint_id), endpoint.sealed_secret);
-  const signed = signWebhook({ id: delivery.message_id, timestamp: nowSeconds(ctx), body: delivery.body }, secret);
-  const answer = await ctx.outbound(endpoint.url, {
-    method: "POST",
-    headers: { "content-type": "application/json", "user-agent": "Licet/0.1", ...signed },
-    body: delivery.body,
-  });
-  return answer.ok
-    ? { status: answer.value.status, error: answer.value.body }
-    : { status: null, error: answer.refusal.detail };
+  delivery: ClaimedDelivery,
+  { status, text, retryAfter }: ReceiverAnswer,
+  timing: Pick<EndedAttempt, "at_ms" | "duration_ms">,
+): EndedAttempt {
+  const { endpoint_id, dataset_id, sequence, attempts, attempts_before } = delivery;
+  const nowMs = ctx.clock.nowMs();
+  const row = { endpoint_id, dataset_id, sequence, attempt: attempts, ...timing, status };
+  if (status !== null && status >= 200 && status < 300)
+    return { ...row, error: null, state: "delivered", next_attempt_at_ms: null, delivered_at_ms: nowMs };
+  const nextMs = nextAttemptMs({ attempts: attempts - attempts_before, nowMs, retryAfter });
+  return {
+    ...row,
+    error: attemptError(text),
+    state: nextMs === undefined ? "failed" : "waiting",
+    next_attempt_at_ms: nextMs ?? null,
+    delivered_at_ms: null,
+  };
 }

@@ -236,10 +236,10 @@ describe("the sequence", () => {
       .where("type", "=", "consent.revoked")
       .executeTakeFirstOrThrow();
     await Promise.all(Array.from({ length: 5 }, () => fanOut(ctx, id)));
-    const { body } = await platform.operator.get(
-      `/api/v1/webhook-deliveries?endpoint_id=${hook.marketplace.endpointId}`,
-    );
-    expect(body.deliveries).toMatchObject([{ sequence: 1, state: "delivered" }]);
+    const log = `/api/v1/webhook-deliveries?endpoint_id=${hook.marketplace.endpointId}`;
+    await expect
+      .poll(async () => (await platform.operator.get(log)).body.deliveries, { timeout: 10_000 })
+      .toMatchObject([{ sequence: 1, state: "delivered" }]);
     expect(sink.received(hook.path)).toHaveLength(1);
   });
 

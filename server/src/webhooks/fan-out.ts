@@ -1,33 +1,69 @@
-import { type Change, REFUSING_CHANGES, type WebhookEvent, formatInstant } from "@licet/protocol";
+import {
+  type Change,
+  NOTICES,
+  REFUSING_CHANGES,
+  type Notice,
+  type WebhookEvent,
+  type WebhookNotice,
+  formatInstant,
+} from "@licet/protocol";
 import { ulid } from "ulid";
 import type { Context } from "../context.ts";
-import { readDatasetState, readOffersOf } from "../datasets/lookup.ts";
+import { readDatasetState } from "../datasets/lookup.ts";
+import type { Trx } from "../db/open-database.ts";
 import { type StoredEvent, findEvent } from "../events/store.ts";
-import { type EndpointRow, readEndpoints } from "../marketplaces/lookup.ts";
-import { type DeliveryKey, type DeliveryRow, insertDelivery, isFannedOut, lockSequence } from "./store.ts";
+import { changesOf } from "../marketplaces/lookup.ts";
+import {
+  type EndpointFilter,
+  type NewDelivery,
+  insertDeliveries,
+  lockEvent,
+  readEndpointsOfDataset,
+  readOtherEndpoints,
+  takeSequences,
+} from "./fan-out-store.ts";
 
 /** What a fact is called in webhooks. */
 const CHANGE_OF: Readonly<Record<string, Change>> = {
   "consent.revoked": "revoked",
+  "consent.suspended": "suspended",
+  "consent.resumed": "resumed",
   "consent.expired": "expired",
   "content.withdrawn": "withdrawn",
+  "content.suspended": "suspended",
+  "content.resumed": "resumed",
+  "dataset.suspended": "suspended",
+  "dataset.resumed": "resumed",
+  "dataset.withdrawn": "withdrawn",
   "dataset.published": "published",
+  "webhook-endpoint.failing": "endpoint_failing",
+  "webhook-endpoint.disabled": "endpoint_disabled",
 };
 
 const FIRST_VERSION = 1;
 
-/** Writes a delivery for every endpoint that must hear of an event. Done again after a crash, it adds nothing. */
+/**
+ * Writes a delivery for every endpoint that must hear of an event. Done again after a crash, it adds
+ * nothing. However many endpoints listen, a dataset takes the same few statements.
+ */
 export async function fanOut(ctx: Context, eventId: string): Promise<void> {
   const event = await findEvent(ctx.db, eventId);
   const change = CHANGE_OF[event?.type ?? ""];
   if (event === undefined || change === undefined) return;
+  if (isNotice(change)) return tellOtherEndpoints(ctx, event, change);
   for (const datasetId of datasetsOf(event)) {
-    const offers = await readOffersOf(ctx, datasetId);
-    const endpoints = await readEndpoints(
-      ctx.db,
-      offers.map((offer) => offer.marketplace_id),
-    );
-    if (endpoints.length > 0) await addDeliveries(ctx, { event, change, datasetId, endpoints });
+    const endpoints = await readEndpointsOfDataset(ctx.db, datasetId);
+    await addDeliveries(ctx, { event, change, subject: datasetId, endpoints }, async (trx) => {
+      const dataset = await readDatasetState(trx, datasetId);
+      return (envelope) => ({
+        dataset_id: datasetId,
+        change,
+        ...detailsOf(event, change),
+        ...envelope,
+        dataset,
+        ...testMark(ctx),
+      });
+    });
   }
 }
 
@@ -38,79 +74,115 @@ function datasetsOf(event: StoredEvent): readonly string[] {
   return Array.isArray(dataset_ids) ? dataset_ids.filter((id) => typeof id === "string") : [];
 }
 
-interface FanOut {
-  readonly event: StoredEvent;
-  readonly change: Change;
-  readonly datasetId: string;
-  readonly endpoints: readonly EndpointRow[];
+/** Tells the marketplace's other endpoints about one of them. */
+async function tellOtherEndpoints(ctx: Context, event: StoredEvent, change: Notice): Promise<void> {
+  const { endpoint_id, marketplace_id, reason, disable_at } = event.body;
+  if (typeof endpoint_id !== "string" || typeof marketplace_id !== "string") return;
+  const endpoints = await readOtherEndpoints(ctx.db, marketplace_id, endpoint_id);
+  await addDeliveries(ctx, { event, change, subject: endpoint_id, endpoints }, () =>
+    Promise.resolve((envelope) => ({
+      dataset_id: endpoint_id,
+      change,
+      ...envelope,
+      ...(typeof reason === "string" ? { reason } : {}),
+      ...(typeof disable_at === "string" ? { disable_at } : {}),
+      ...testMark(ctx),
+    })),
+  );
 }
 
-/** The sequences are taken first, so that of two messages the one with the higher number never tells of an older state. */
-async function addDeliveries(ctx: Context, { event, change, datasetId, endpoints }: FanOut): Promise<void> {
-  const nowMs = ctx.clock.nowMs();
-  await ctx.db.transaction().execute(async (trx) => {
-    const sequences = new Map<string, number>();
-    for (const { endpoint_id } of endpoints)
-      sequences.set(endpoint_id, await lockSequence(trx, endpoint_id, datasetId));
-    const dataset = await readDatasetState(trx, datasetId);
-    for (const [endpoint_id, last] of sequences) {
-      const isRepeated = await isFannedOut(trx, {
-        endpointId: endpoint_id,
-        datasetId,
-        eventId: event.id,
-        subject: event.aggregate,
-      });
-      if (!isRepeated)
-        await insertDelivery(
-          trx,
-          deliveryOf({ event, change, dataset }, { endpoint_id, dataset_id: datasetId, sequence: last + 1, nowMs }),
-        );
-    }
+/** A message that shows whether an endpoint works. It is of no event and goes to this endpoint alone. */
+export async function addTestDelivery(ctx: Context, endpointId: string): Promise<string> {
+  return ctx.db.transaction().execute(async (trx) => {
+    const [sequence] = await takeSequences(trx, endpointId, [endpointId]);
+    const delivery = deliveryOf(
+      ctx,
+      { endpointId, datasetId: endpointId, sequence: sequence?.sequence ?? 1, eventId: null, subject: endpointId },
+      "test",
+      (envelope) => ({ dataset_id: endpointId, change: "test", ...envelope, ...testMark(ctx) }),
+    );
+    await insertDeliveries(trx, [delivery]);
+    return delivery.message_id;
   });
 }
 
-interface Told {
+type Envelope = Pick<WebhookNotice, "event_id" | "endpoint_id" | "sequence" | "sent_at">;
+type Body = (envelope: Envelope) => WebhookEvent | WebhookNotice;
+
+interface FanOut {
   readonly event: StoredEvent;
   readonly change: Change;
-  readonly dataset: WebhookEvent["dataset"];
+  /** What the sequence counts by: the dataset, or the endpoint that a notice is about. */
+  readonly subject: string;
+  readonly endpoints: readonly EndpointFilter[];
+}
+
+/** The sequences are taken first, so that of two messages the one with the higher number never tells of an older state. */
+async function addDeliveries(
+  ctx: Context,
+  { event, change, subject, endpoints }: FanOut,
+  readBody: (trx: Trx) => Promise<Body>,
+): Promise<void> {
+  const wanted = endpoints.filter((endpoint) => changesOf(endpoint).includes(change));
+  if (wanted.length === 0) return;
+  await ctx.db.transaction().execute(async (trx) => {
+    const repeated = await lockEvent(trx, event.id, subject);
+    const endpointIds = wanted.map((endpoint) => endpoint.endpoint_id).filter((id) => !repeated.has(id));
+    if (endpointIds.length === 0) return;
+    const taken = await takeSequences(trx, subject, endpointIds);
+    const body = await readBody(trx);
+    const named = { datasetId: subject, eventId: event.id, subject: event.aggregate };
+    await insertDeliveries(
+      trx,
+      taken.map(({ endpoint_id, sequence }) =>
+        deliveryOf(ctx, { ...named, endpointId: endpoint_id, sequence }, change, body),
+      ),
+    );
+  });
+}
+
+interface DeliveryName {
+  readonly endpointId: string;
+  readonly datasetId: string;
+  readonly sequence: number;
+  readonly eventId: string | null;
+  readonly subject: string;
 }
 
 function deliveryOf(
-  { event, change, dataset }: Told,
-  { endpoint_id, dataset_id, sequence, nowMs }: DeliveryKey & { readonly nowMs: number },
-): DeliveryRow {
+  ctx: Context,
+  { endpointId, datasetId, sequence, eventId, subject }: DeliveryName,
+  change: Change,
+  body: Body,
+): NewDelivery {
+  const nowMs = ctx.clock.nowMs();
   const messageId = `evt_${ulid(nowMs)}`;
-  const body: WebhookEvent = {
-    dataset_id,
-    change,
-    ...detailsOf(event, change),
-    event_id: messageId,
-    endpoint_id,
-    sequence,
-    sent_at: formatInstant(Math.floor(nowMs / 1_000)),
-    dataset,
-  };
+  const sent_at = formatInstant(Math.floor(nowMs / 1_000));
   return {
-    endpoint_id,
-    dataset_id,
+    endpoint_id: endpointId,
+    dataset_id: datasetId,
     sequence,
     message_id: messageId,
-    event_id: event.id,
+    event_id: eventId,
     change,
-    subject: event.aggregate,
+    subject,
     refusing: REFUSING_CHANGES.includes(change),
-    body: JSON.stringify(body),
-    state: "waiting",
-    attempts: 0,
-    next_attempt_at_ms: nowMs,
-    delivered_at_ms: null,
+    body: JSON.stringify(body({ event_id: messageId, endpoint_id: endpointId, sequence, sent_at })),
+    created_at_ms: nowMs,
   };
 }
 
+/** Without a jti and a content id, a message is about the whole dataset. */
 function detailsOf(event: StoredEvent, change: Change): Pick<WebhookEvent, "jti" | "content_id" | "revoked_at"> {
-  const at = formatInstant(Math.floor(event.atMs / 1_000));
-  if (change === "published") return {};
-  return change === "withdrawn"
-    ? { content_id: event.aggregate, revoked_at: at }
-    : { jti: event.aggregate, revoked_at: at };
+  const at = REFUSING_CHANGES.includes(change) ? { revoked_at: formatInstant(Math.floor(event.atMs / 1_000)) } : {};
+  if (event.type.startsWith("consent.")) return { jti: event.aggregate, ...at };
+  return event.type.startsWith("content.") ? { content_id: event.aggregate, ...at } : at;
+}
+
+function testMark(ctx: Context): { readonly test?: true } {
+  return ctx.config.mode === "test" ? { test: true } : {};
+}
+
+function isNotice(change: Change): change is Notice {
+  return NOTICES.some((notice) => notice === change);
 }

@@ -2,15 +2,19 @@ import { isIdentifier } from "@licet/protocol";
 import type { Adapter, AdapterPayload } from "oidc-provider";
 import type { Context } from "../../context.ts";
 import { nowSeconds } from "../../context.ts";
-import { clientSecretLabel } from "./clients.ts";
-import { deleteRecord, findClient, findRecord, saveRecord } from "./store.ts";
+import { secretsOf } from "./clients.ts";
+import { errors } from "./library.ts";
+import { deleteRecord, findClient, findRecord, saveRecord, saveRecordOnce } from "./store.ts";
 
 /** Where oidc-provider keeps its records, and finds its clients: our own tables. */
 export function databaseAdapter(ctx: Context, model: string): Adapter {
   return {
     upsert: async (id, payload, expiresIn) => {
       const expiresAt = expiresIn === undefined ? null : nowSeconds(ctx) + expiresIn;
-      await saveRecord(ctx.db, { model, id, payload: JSON.stringify(payload), expires_at: expiresAt });
+      const record = { model, id, payload: JSON.stringify(payload), expires_at: expiresAt };
+      if (model !== "ReplayDetection") return saveRecord(ctx.db, record);
+      if (!(await saveRecordOnce(ctx.db, record)))
+        throw new errors.InvalidRequest("expected an assertion or proof that was not used before");
     },
     find: (id) => (model === "Client" ? findClientMetadata(ctx, id) : findPayload(ctx, model, id)),
     consume: async (id) => {
@@ -44,15 +48,17 @@ async function findPayload(ctx: Context, model: string, id: string): Promise<Ada
 async function findClientMetadata(ctx: Context, clientId: string): Promise<AdapterPayload | undefined> {
   if (!isIdentifier(clientId)) return undefined;
   const client = await findClient(ctx.db, clientId);
-  if (client === undefined) return undefined;
+  if (client?.state !== "active") return undefined;
+  const [secret] = secretsOf(ctx, client);
   return {
     client_id: client.client_id,
-    client_secret: ctx.sealer.open(clientSecretLabel(client.client_id), client.sealed_secret),
+    ...(secret === undefined ? {} : { client_secret: secret }),
     client_name: client.name,
     scope: client.scope,
     grant_types: ["client_credentials"],
     redirect_uris: [],
     response_types: [],
-    token_endpoint_auth_method: "client_secret_basic",
+    token_endpoint_auth_method: client.auth_method,
+    ...JSON.parse(client.metadata),
   };
 }

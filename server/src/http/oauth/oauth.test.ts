@@ -51,10 +51,12 @@ describe("the metadata (RFC 8414)", () => {
         token_endpoint: `${platform.origin}/oauth/token`,
         jwks_uri: `${platform.origin}/oauth/jwks`,
         grant_types_supported: ["client_credentials"],
-        token_endpoint_auth_methods_supported: ["client_secret_basic"],
+        token_endpoint_auth_methods_supported: ["client_secret_basic", "private_key_jwt"],
       },
     });
     for (const absent of [
+      "authorization_endpoint",
+      "mtls_endpoint_aliases",
       "registration_endpoint",
       "userinfo_endpoint",
       "introspection_endpoint",
@@ -316,6 +318,7 @@ describe("the OAuth server", () => {
     const [method = "", path = ""] = route.split(" ");
     const answer = await platform.anonymous.send(method, path);
     expect([400, 404, 405]).toContain(answer.status);
+    expect(answer.headers.get("content-type")).toMatch(/^application\/(problem\+)?json/);
     expect(answer.text).not.toMatch(/at .*\.(js|ts):\d+/);
   });
 

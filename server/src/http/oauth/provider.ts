@@ -1,50 +1,122 @@
-import { generatePrivateJwk, publicJwkOf, thumbprint, type PrivateJwk } from "@licet/protocol";
-import { type JSONWebKeySet, createLocalJWKSet, jwtVerify } from "jose";
-import type { ResourceServer } from "oidc-provider";
+import { type PrivateJwk, type Result, publicJwkOf, thumbprint } from "@licet/protocol";
+import { type FlattenedJWSInput, type JSONWebKeySet, type JWSHeaderParameters, createLocalJWKSet } from "jose";
+import { createHash, hkdfSync, timingSafeEqual } from "node:crypto";
+import type { KoaContextWithOIDC, ResourceServer } from "oidc-provider";
 import type Provider from "oidc-provider";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "../../context.ts";
 import { nowSeconds } from "../../context.ts";
 import type { Principal } from "../principal.ts";
 import { ALL_SCOPES } from "../scopes.ts";
+import { type SubjectMember, subjectMatches } from "../client-certificates.ts";
+import { peerOf } from "../peer.ts";
+import { type PresentedToken, verifyAccessToken } from "./access-tokens.ts";
 import { databaseAdapter } from "./adapter.ts";
+import { AUTH_METHODS, type AuthMethod, CLIENT_ALGORITHMS } from "./client-authentication.ts";
+import { certificateSupportOf, secretsOf } from "./clients.ts";
+import { dpopNoncesOf } from "./dpop.ts";
 import { OidcProvider, errors } from "./library.ts";
-import { findClient, insertOauthKey, readOauthKeys } from "./store.ts";
+import { OAUTH_NOTICE, loadOauthKeys } from "./rotate-key.ts";
+import { findClient } from "./store.ts";
 
 /** JWT access tokens can be neither introspected nor revoked, so they live this long at most. */
 const ACCESS_TOKEN_SECONDS = 300;
 const SIGNING_ALG = "EdDSA";
 
+/** A token may name any key: it makes us look for new ones no more often than this. */
+const RELOAD_PAUSE_MS = 2_000;
+const MAX_ASSERTION_SECONDS = 600;
+
+export const OAUTH_METADATA_PATH = "/.well-known/oauth-authorization-server/oauth";
+/** What there is under `/oauth`; the library knows more routes, and none of them leads anywhere. */
+const PATHS: readonly string[] = ["/oauth/token", "/oauth/jwks", "/oauth/.well-known/openid-configuration"];
+
 /** The OAuth server, mounted at `/oauth`, and the check of the tokens it gave. */
 export interface OauthServer {
   /** Answers true when the request was its own. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => boolean;
-  readonly principalOf: (accessToken: string) => Promise<Principal | undefined>;
+  readonly principalOf: (presented: PresentedToken) => Promise<Result<Principal>>;
+  /** The client that a token was issued to in answer to this request. */
+  readonly clientOf: (request: IncomingMessage) => string | undefined;
+  /** The nonce that DPoP proofs at the API must carry now. */
+  readonly dpopNonce: () => string;
 }
 
-export async function createOauthServer(ctx: Context): Promise<OauthServer> {
-  const issuer = `${ctx.origin}/oauth`;
-  const keys = await loadKeys(ctx);
-  const provider = createProvider(ctx, issuer, keys);
-  const callback = provider.callback();
-  const verificationKeys = createLocalJWKSet(publicKeySet(keys));
+/** Where clients find us beside the origin itself. */
+export interface OauthPlaces {
+  readonly mtlsOrigin: string | undefined;
+}
 
+export async function createOauthServer(ctx: Context, { mtlsOrigin }: OauthPlaces): Promise<OauthServer> {
+  const issuer = `${ctx.origin}/oauth`;
+  const clients = new WeakMap<IncomingMessage, string>();
+  let keyed = openKeyed(ctx, { issuer, keys: await loadOauthKeys(ctx), mtlsOrigin, clients });
+  let reloadedAtMs = -Infinity;
+
+  async function reload(): Promise<void> {
+    reloadedAtMs = ctx.clock.nowMs();
+    keyed = openKeyed(ctx, { issuer, keys: await loadOauthKeys(ctx), mtlsOrigin, clients });
+  }
+
+  ctx.notices.on("signing-keys", async (entries) => {
+    if (entries === "all" || entries.includes(OAUTH_NOTICE)) await reload();
+  });
+  const check = {
+    issuer,
+    algorithm: SIGNING_ALG,
+    verificationKeys: async (header: JWSHeaderParameters, token: FlattenedJWSInput) => {
+      // Another server may have signed with a key whose notice is still on its way here.
+      const isUnknown = !keyed.kids.includes(header.kid ?? "");
+      if (isUnknown && Math.abs(ctx.clock.nowMs() - reloadedAtMs) >= RELOAD_PAUSE_MS) await reload();
+      return keyed.verificationKeys(header, token);
+    },
+    nonces: { current: () => keyed.nonces.current(), isTaken: (nonce: string) => keyed.nonces.isTaken(nonce) },
+    origins: mtlsOrigin === undefined ? [ctx.origin] : [ctx.origin, mtlsOrigin],
+  };
   return {
     handle: (request, response) => {
       const url = request.url ?? "/";
-      const isMetadata = url.split("?")[0] === "/.well-known/oauth-authorization-server/oauth";
-      if (!isMetadata && !url.startsWith("/oauth/")) return false;
-      speakAs(ctx.origin, request);
-      return mount(callback, request, response, isMetadata ? "/oauth/.well-known/openid-configuration" : url);
+      const path = url.split("?", 1)[0] ?? "/";
+      const isMetadata = path === OAUTH_METADATA_PATH;
+      if (!isMetadata && !PATHS.includes(path)) return false;
+      const isToken = path === "/oauth/token";
+      const isOnMtlsPort =
+        mtlsOrigin !== undefined && request.socket.localPort === Number(new URL(mtlsOrigin).port || "443");
+      speakAs(isToken && isOnMtlsPort ? mtlsOrigin : ctx.origin, request);
+      return mount(keyed.callback, request, response, isMetadata ? "/oauth/.well-known/openid-configuration" : url);
     },
-    principalOf: (token) => verifyAccessToken(ctx, token, { issuer, verificationKeys }),
+    principalOf: (presented) => verifyAccessToken(ctx, presented, check),
+    clientOf: (request) => clients.get(request),
+    dpopNonce: () => keyed.nonces.current(),
   };
+}
+
+interface KeyedParts extends ProviderParts {
+  readonly clients: WeakMap<IncomingMessage, string>;
+}
+
+/** Everything that depends on the OAuth server's keys, which are replaced while it runs. */
+function openKeyed(ctx: Context, { clients, ...parts }: KeyedParts) {
+  const provider = createProvider(ctx, parts);
+  provider.on("grant.success", (koa) => {
+    if (koa.oidc.client !== undefined) clients.set(koa.req, koa.oidc.client.clientId);
+  });
+  return {
+    kids: parts.keys.map((key) => thumbprint(key)),
+    callback: provider.callback(),
+    verificationKeys: createLocalJWKSet(publicKeySet(parts.keys)),
+    nonces: dpopNoncesOf(ctx, nonceSecretOf(parts.keys)),
+  };
+}
+
+/** Every server of one database has the same keys, so they need not agree on another secret. */
+function nonceSecretOf(keys: readonly PrivateJwk[]): string {
+  return keys[0]?.d ?? "";
 }
 
 /** oidc-provider builds its URLs from the request's host and protocol; they are the origin's, whatever the request says. */
 function speakAs(origin: string, request: IncomingMessage): void {
   const { host, protocol } = new URL(origin);
-  for (const name of Object.keys(request.headers)) if (name.startsWith("x-forwarded-")) delete request.headers[name];
   Object.assign(request.headers, { host, "x-forwarded-host": host, "x-forwarded-proto": protocol.slice(0, -1) });
 }
 
@@ -61,24 +133,40 @@ function mount(
   return true;
 }
 
-function createProvider(ctx: Context, issuer: string, keys: readonly PrivateJwk[]): Provider {
+interface ProviderParts {
+  readonly issuer: string;
+  readonly keys: readonly PrivateJwk[];
+  readonly mtlsOrigin: string | undefined;
+}
+
+function createProvider(ctx: Context, { issuer, keys, mtlsOrigin }: ProviderParts): Provider {
   const provider = new OidcProvider(issuer, {
     adapter: (model: string) => databaseAdapter(ctx, model),
     jwks: { keys: keys.map((key) => ({ ...key, use: "sig", alg: SIGNING_ALG, kid: thumbprint(key) })) },
     clientDefaults: { id_token_signed_response_alg: SIGNING_ALG },
-    clientAuthMethods: ["client_secret_basic"],
-    enabledJWA: { idTokenSigningAlgValues: [SIGNING_ALG] },
+    clientAuthMethods: [...authMethodsOf(ctx)],
+    enabledJWA: {
+      idTokenSigningAlgValues: [SIGNING_ALG],
+      clientAuthSigningAlgValues: [...CLIENT_ALGORITHMS],
+      dPoPSigningAlgValues: [...CLIENT_ALGORITHMS],
+    },
+    assertJwtClientAuthClaimsAndHeader: (_koa, claims) => refuseLongAssertions(ctx, claims["exp"]),
+    fetch: (url) => fetchKeys(ctx, url instanceof Request ? url.url : url instanceof URL ? url.href : url),
     responseTypes: [],
     claims: {},
     scopes: [...ALL_SCOPES],
     routes: { token: "/token", jwks: "/jwks" },
     ttl: { ClientCredentials: ACCESS_TOKEN_SECONDS },
+    discovery:
+      mtlsOrigin === undefined ? {} : { mtls_endpoint_aliases: { token_endpoint: `${mtlsOrigin}/oauth/token` } },
     features: {
       devInteractions: { enabled: false },
       userinfo: { enabled: false },
       rpInitiatedLogout: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true, nonceSecret: tokenNonceSecret(keys), requireNonce: () => true },
+      mTLS: certificateChecks(ctx),
       resourceIndicators: {
         enabled: true,
         defaultResource: () => ctx.origin,
@@ -92,8 +180,71 @@ function createProvider(ctx: Context, issuer: string, keys: readonly PrivateJwk[
     },
   });
   provider.proxy = true;
+  provider.use(hideAuthorizationEndpoint);
+  takeRotatedSecrets(ctx, provider);
   provider.on("server_error", (_koa, error) => ctx.log.error({ error: error.message }, "the OAuth server failed"));
   return provider;
+}
+
+function authMethodsOf(ctx: Context): readonly AuthMethod[] {
+  const { seesCertificates, hasAuthorities } = certificateSupportOf(ctx);
+  return AUTH_METHODS.filter((method) => {
+    if (method === "tls_client_auth") return seesCertificates && hasAuthorities;
+    return method !== "self_signed_tls_client_auth" || seesCertificates;
+  });
+}
+
+/** RFC 8705, with certificates from our own TLS or from a proxy that we trust. */
+function certificateChecks(ctx: Context) {
+  const { seesCertificates, hasAuthorities } = certificateSupportOf(ctx);
+  return {
+    enabled: seesCertificates,
+    certificateBoundAccessTokens: seesCertificates,
+    selfSignedTlsClientAuth: seesCertificates,
+    tlsClientAuth: seesCertificates && hasAuthorities,
+    getCertificate: (koa: KoaContextWithOIDC) => peerOf(koa.req).certificate,
+    certificateAuthorized: (koa: KoaContextWithOIDC) => peerOf(koa.req).isCertified,
+    certificateSubjectMatches: (koa: KoaContextWithOIDC, member: SubjectMember, expected: string) => {
+      const { certificate } = peerOf(koa.req);
+      return certificate !== undefined && subjectMatches(certificate, member, expected);
+    },
+  };
+}
+
+/** An assertion is remembered until it expires, so none may live for long. */
+function refuseLongAssertions(ctx: Context, exp: unknown): void {
+  if (typeof exp !== "number" || exp > nowSeconds(ctx) + MAX_ASSERTION_SECONDS)
+    throw new errors.InvalidClientAuth(`expected an assertion that expires within ${MAX_ASSERTION_SECONDS} seconds`);
+}
+
+/** A client's `jwks_uri` is an address that somebody else chose. */
+async function fetchKeys(ctx: Context, url: string): Promise<Response> {
+  const read = await ctx.outbound.read(url, { accept: "application/jwk-set+json, application/json" });
+  if (!read.ok) throw new Error(read.refusal.detail);
+  return new Response(read.value.body, { status: read.value.status, headers: read.value.headers });
+}
+
+/** There is no such endpoint (RFC 8414 section 2: it may be left out when no grant uses it). */
+async function hideAuthorizationEndpoint(koa: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> {
+  await next();
+  if (koa.oidc?.route !== "discovery" || typeof koa.body !== "object" || koa.body === null) return;
+  koa.body = Object.fromEntries(Object.entries(koa.body).filter(([name]) => name !== "authorization_endpoint"));
+}
+
+/** While a secret is being replaced, the one before is taken too. */
+function takeRotatedSecrets(ctx: Context, provider: Provider): void {
+  Object.assign(provider.Client.prototype, {
+    async compareClientSecret(this: { readonly clientId: string }, given: string): Promise<boolean> {
+      const client = await findClient(ctx.db, this.clientId);
+      const hash = createHash("sha256").update(given).digest();
+      const secrets = client === undefined ? [] : secretsOf(ctx, client);
+      return secrets.some((secret) => timingSafeEqual(createHash("sha256").update(secret).digest(), hash));
+    },
+  });
+}
+
+function tokenNonceSecret(keys: readonly PrivateJwk[]): Buffer {
+  return Buffer.from(hkdfSync("sha256", nonceSecretOf(keys), "", "licet/token-endpoint-nonce", 32));
 }
 
 /** Our API as the one resource. oidc-provider leaves scopes out that it does not know (RFC 6749 section 3.3); here they are refused, so that nobody wonders about a token that opens nothing. */
@@ -112,55 +263,6 @@ function resourceServer(origin: string, resource: string, askedScope: unknown): 
   };
 }
 
-/** The OAuth server's own keys, newest first; the first one is made at first start. */
-async function loadKeys(ctx: Context): Promise<readonly PrivateJwk[]> {
-  if ((await readOauthKeys(ctx.db)).length === 0) {
-    const jwk = await generatePrivateJwk(SIGNING_ALG);
-    const kid = thumbprint(jwk);
-    await insertOauthKey(ctx.db, {
-      kid,
-      sealed_jwk: ctx.sealer.seal(`oauth_key/${kid}`, JSON.stringify(jwk)),
-      created_at: nowSeconds(ctx),
-    });
-  }
-  const rows = await readOauthKeys(ctx.db);
-  return rows.map((row) => JSON.parse(ctx.sealer.open(`oauth_key/${row.kid}`, row.sealed_jwk)));
-}
-
 function publicKeySet(keys: readonly PrivateJwk[]): JSONWebKeySet {
   return { keys: keys.map((key) => ({ ...publicJwkOf(key), kid: thumbprint(key), alg: SIGNING_ALG, use: "sig" })) };
-}
-
-interface AccessTokenCheck {
-  readonly issuer: string;
-  readonly verificationKeys: ReturnType<typeof createLocalJWKSet>;
-}
-
-/** RFC 9068 section 4. The client's present state decides, not what the token remembers of it. */
-async function verifyAccessToken(
-  ctx: Context,
-  token: string,
-  { issuer, verificationKeys }: AccessTokenCheck,
-): Promise<Principal | undefined> {
-  const payload = await jwtVerify(token, verificationKeys, {
-    issuer,
-    audience: ctx.origin,
-    typ: "at+jwt",
-    algorithms: [SIGNING_ALG],
-    currentDate: new Date(ctx.clock.nowMs()),
-    requiredClaims: ["exp", "client_id"],
-  }).then(
-    (verified) => verified.payload,
-    () => undefined,
-  );
-  if (payload === undefined || typeof payload["client_id"] !== "string") return undefined;
-  const client = await findClient(ctx.db, payload["client_id"]);
-  if (client === undefined) return undefined;
-  const granted = client.scope.split(" ");
-  const asked = typeof payload["scope"] === "string" ? payload["scope"] : "";
-  const scopes = asked.split(" ").filter((scope) => granted.includes(scope));
-  if (client.kind === "platform") return { kind: "platform", clientId: client.client_id, scopes };
-  return client.marketplace_id === null
-    ? undefined
-    : { kind: "marketplace", clientId: client.client_id, marketplaceId: client.marketplace_id, scopes };
 }

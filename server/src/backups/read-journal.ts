@@ -1,0 +1,199 @@
+import { type JsonObject, isJsonObject, parseJsonObject, sha256Hex } from "@licet/protocol";
+import { createReadStream } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { ConfigError } from "../config.ts";
+import type { KeptGrant, KeptHold, KeptStatus } from "../events/journal-entry.ts";
+import { JOURNAL_FILE } from "../events/journal.ts";
+
+export interface JournalEvent {
+  readonly id: string;
+  readonly type: string;
+  readonly aggregate: string;
+  readonly body: JsonObject;
+}
+
+/** One fact, as the journal kept it. */
+export interface JournalFact {
+  readonly serial: number;
+  readonly atMs: number;
+  readonly events: readonly JournalEvent[];
+  readonly statuses: readonly KeptStatus[];
+  readonly grants: readonly KeptGrant[];
+  readonly holds: readonly KeptHold[];
+}
+
+interface Predecessor {
+  readonly file: string;
+  readonly sha256: string;
+}
+
+interface JournalFile {
+  readonly path: string;
+  readonly name: string;
+  readonly startedAtMs: number;
+  readonly follows: Predecessor | undefined;
+  /** The hashes of its whole lines. */
+  readonly hashes: ReadonlySet<string>;
+  readonly facts: readonly JournalFact[];
+}
+
+/** More facts than this since a backup: take backups more often. */
+const MAX_FACTS = 2_000_000;
+
+/**
+ * Reads the journals in these folders, each fact once, in the order in which the database knew
+ * them. A line that was being written when a server died may be the last of its file; any other
+ * change is refused with a ConfigError: an edit, a cut, and a file that is missing although it may
+ * tell of something after `takenAt` (seconds since the epoch).
+ */
+export async function readJournals(
+  folders: readonly string[],
+  { origin, takenAt }: { readonly origin: string; readonly takenAt: number },
+): Promise<readonly JournalFact[]> {
+  const files = new Map<string, JournalFile>();
+  const facts = new Map<number, JournalFact>();
+  for (const folder of folders) {
+    for (const name of await listFiles(folder)) {
+      const file = await readJournalFile(join(folder, name), name, origin);
+      files.set(name, file);
+      for (const fact of file.facts) facts.set(fact.serial, fact);
+      if (facts.size > MAX_FACTS)
+        throw new ConfigError(`${folder}: expected at most ${MAX_FACTS} facts in the journals, got more`);
+    }
+  }
+  for (const file of files.values()) checkPredecessor(file, files, takenAt);
+  return [...facts.values()].sort((left, right) => left.serial - right.serial);
+}
+
+async function listFiles(folder: string): Promise<readonly string[]> {
+  let names: readonly string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    throw new ConfigError(
+      `--journal: expected a folder, got ${folder} (${error instanceof Error ? error.message : String(error)})`,
+    );
+  }
+  const files = names.filter((name) => JOURNAL_FILE.test(name)).sort();
+  if (files.length === 0) throw new ConfigError(`--journal: expected journal files in ${folder}, got none`);
+  return files;
+}
+
+function checkPredecessor(file: JournalFile, files: ReadonlyMap<string, JournalFile>, takenAt: number): void {
+  const { follows } = file;
+  if (follows === undefined) return;
+  const predecessor = files.get(follows.file);
+  if (predecessor === undefined) {
+    // What was written before the backup was taken is in the backup.
+    if (file.startedAtMs < takenAt * 1_000) return;
+    throw new ConfigError(`${file.path}: expected the journal file before it, ${follows.file}, beside it, got none`);
+  }
+  if (!predecessor.hashes.has(follows.sha256))
+    throw new ConfigError(
+      `${predecessor.path}: expected the line that ${file.name} follows, got a journal that was cut short`,
+    );
+}
+
+async function readJournalFile(path: string, name: string, origin: string): Promise<JournalFile> {
+  const hashes = new Set<string>();
+  const facts: JournalFact[] = [];
+  let header: Omit<JournalFile, "path" | "name" | "hashes" | "facts"> | undefined;
+  let last = "";
+  for await (const { text, isWhole } of readLines(path)) {
+    if (!isWhole) break;
+    if (header === undefined) header = headerOf(path, text, origin);
+    else facts.push(factOf(path, text, { line: facts.length + 1, last }));
+    last = sha256Hex(text);
+    hashes.add(last);
+  }
+  // A server that died while it made the file wrote nothing else into it.
+  return { path, name, hashes, facts, ...(header ?? { startedAtMs: 0, follows: undefined }) };
+}
+
+/** Lines, each with whether its end was written. */
+async function* readLines(path: string): AsyncGenerator<{ readonly text: string; readonly isWhole: boolean }> {
+  let endsWhole = true;
+  const stream = createReadStream(path);
+  stream.on("data", (chunk) => (endsWhole = Buffer.from(chunk).at(-1) === 0x0a));
+  let held: string | undefined;
+  for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (held !== undefined) yield { text: held, isWhole: true };
+    held = text;
+  }
+  if (held !== undefined) yield { text: held, isWhole: endsWhole };
+}
+
+function headerOf(path: string, text: string, origin: string): Pick<JournalFile, "startedAtMs" | "follows"> {
+  const parsed = parseJsonObject(text);
+  const value: JsonObject = parsed.ok ? parsed.value : {};
+  const { licet_journal, started_at_ms, follows } = value;
+  if (licet_journal !== 1 || typeof started_at_ms !== "number")
+    throw new ConfigError(`${path}: expected a Licet journal, got ${JSON.stringify(text.slice(0, 80))}`);
+  if (value["origin"] !== origin)
+    throw new ConfigError(`${path}: expected the journal of ${origin}, got that of ${JSON.stringify(value["origin"])}`);
+  const isLinked =
+    isJsonObject(follows) && typeof follows["file"] === "string" && typeof follows["sha256"] === "string";
+  return {
+    startedAtMs: started_at_ms,
+    follows: isLinked ? { file: String(follows["file"]), sha256: String(follows["sha256"]) } : undefined,
+  };
+}
+
+function factOf(
+  path: string,
+  text: string,
+  { line, last }: { readonly line: number; readonly last: string },
+): JournalFact {
+  const parsed = parseJsonObject(text);
+  const value: JsonObject = parsed.ok ? parsed.value : {};
+  const { fact, serial } = value;
+  if (value["previous"] !== last || value["line"] !== line)
+    throw new ConfigError(`${path}: expected line ${line} to follow the one before it: the journal was altered`);
+  if (!isJsonObject(fact) || typeof serial !== "number" || typeof fact["at_ms"] !== "number")
+    throw new ConfigError(`${path}: expected a fact in line ${line}: the journal was altered`);
+  return {
+    serial,
+    atMs: fact["at_ms"],
+    events: listOf(fact["events"]).flatMap(({ id, type, aggregate, body }) =>
+      typeof id === "string" && typeof type === "string" && typeof aggregate === "string" && isJsonObject(body)
+        ? [{ id, type, aggregate, body }]
+        : [],
+    ),
+    statuses: listOf(fact["statuses"]).flatMap(({ status_list, status_idx, status }) =>
+      typeof status_list === "number" && typeof status_idx === "number" && isStatus(status)
+        ? [{ status_list, status_idx, status }]
+        : [],
+    ),
+    grants: listOf(fact["grants"]).flatMap(({ jti, status_list, status_idx, expires_at }) =>
+      typeof jti === "string" &&
+      typeof status_list === "number" &&
+      typeof status_idx === "number" &&
+      typeof expires_at === "number"
+        ? [{ jti, status_list, status_idx, expires_at }]
+        : [],
+    ),
+    holds: listOf(fact["holds"]).flatMap(({ kind, id, holder, is_held }) =>
+      isHeldKind(kind) && typeof id === "string" && isHolder(holder) && typeof is_held === "boolean"
+        ? [{ kind, id, holder, is_held }]
+        : [],
+    ),
+  };
+}
+
+function isHeldKind(value: unknown): value is KeptHold["kind"] {
+  return value === "consent" || value === "content" || value === "dataset";
+}
+
+function isHolder(value: unknown): value is KeptHold["holder"] {
+  return value === "platform" || value === "creator";
+}
+
+function isStatus(value: unknown): value is KeptStatus["status"] {
+  return value === "valid" || value === "revoked" || value === "suspended";
+}
+
+function listOf(value: unknown): readonly JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}

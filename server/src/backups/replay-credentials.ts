@@ -1,0 +1,66 @@
+import type { JsonValue, Result } from "@licet/protocol";
+import type { Context } from "../context.ts";
+import { markCompromised, retireKey } from "../creators/end-key.ts";
+import { writeFact } from "../events/write-fact.ts";
+import { changeClientState } from "../http/oauth/clients.ts";
+import { revokeKey } from "../keys/revoke-key.ts";
+import { retireReceiptKey, revokeReceiptKey } from "../marketplaces/end-receipt-key.ts";
+import type { JournalEvent } from "./read-journal.ts";
+
+const OPERATOR = { kind: "operator" } as const;
+
+/**
+ * Ends a key or a client again that was ended after the backup. Answers whether that was needed:
+ * what is lost needs no end, and what has ended already is refused by the operation itself.
+ */
+export async function replayCredential(then: Context, event: JournalEvent): Promise<boolean> {
+  const operation = OPERATIONS[event.type];
+  if (operation === undefined) return false;
+  const result = await operation(then, event.body);
+  if (result.ok && event.type === "key.revoked") await then.signingKeys.reload();
+  return result.ok;
+}
+
+type Body = JournalEvent["body"];
+
+const OPERATIONS: Readonly<Record<string, (then: Context, body: Body) => Promise<Result<unknown>>>> = {
+  "key.revoked": (then, body) =>
+    writeFact(then, (fact) =>
+      revokeKey(fact, {
+        kid: textOf(body["kid"]),
+        compromisedSince: body["compromised"] === true ? numberOf(body["since"]) : undefined,
+        by: textOf(body["by"]),
+      }),
+    ),
+  "creator-key.revoked": (then, body) =>
+    writeFact(then, (fact) =>
+      markCompromised(fact, { ...creatorKeyOf(body), since: numberOf(body["compromised_since"]) }),
+    ),
+  "creator-key.retired": (then, body) => retireKey(then, creatorKeyOf(body)),
+  "receipt-key.revoked": (then, body) =>
+    writeFact(then, (fact) =>
+      revokeReceiptKey(fact, { ...receiptKeyOf(body), since: numberOf(body["compromised_since"]) }),
+    ),
+  "receipt-key.retired": (then, body) => retireReceiptKey(then, receiptKeyOf(body)),
+  "client.suspended": (then, body) => changeClientState(then, textOf(body["client_id"]), "suspend"),
+  "client.resumed": (then, body) => changeClientState(then, textOf(body["client_id"]), "resume"),
+  "client.ended": (then, body) => changeClientState(then, textOf(body["client_id"]), "end"),
+  // The new secret is lost, and the old one may be known to somebody else: nobody uses either until the operator says so.
+  "client.credentials-changed": (then, body) => changeClientState(then, textOf(body["client_id"]), "suspend"),
+};
+
+function creatorKeyOf(body: Body) {
+  return { creatorId: textOf(body["creator_id"]), kid: textOf(body["kid"]), principal: OPERATOR };
+}
+
+function receiptKeyOf(body: Body) {
+  return { marketplaceId: textOf(body["marketplace_id"]), kid: textOf(body["kid"]), principal: OPERATOR };
+}
+
+function textOf(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
+function numberOf(value: JsonValue | undefined): number {
+  return typeof value === "number" ? value : 0;
+}

@@ -1,0 +1,107 @@
+import { canonicalize, itemLeafHash, refuse, sha256Hex, accept, type Result } from "@licet/protocol";
+import { setImmediate as pause } from "node:timers/promises";
+import { type Context, nowSeconds } from "../context.ts";
+import { type CoveredItem, coverItems } from "./cover-items.ts";
+import { type DatasetInput, itemReferencesOf } from "./dataset-input.ts";
+import type { VersionRow } from "./store.ts";
+import type { ConsentLine, ItemLine } from "./version-store.ts";
+
+/** What a version offers, beside its works. */
+export interface VersionTerms {
+  readonly name: string;
+  readonly scope: readonly string[];
+  readonly pricing: { readonly model_use: string };
+  readonly currency: string;
+  readonly license: string;
+}
+
+/** A version as it would be, found without any lock: committing it checks what it rests on once more. */
+export interface VersionPlan {
+  readonly datasetId: string;
+  readonly terms: VersionTerms;
+  readonly items: readonly ItemLine[];
+  readonly consents: readonly (ConsentLine & { readonly token: string })[];
+  /** Works that are no part of it but that hold it back should they fall. */
+  readonly ancestorIds: readonly string[];
+  readonly offeredTo: readonly string[];
+  readonly previous: VersionRow | undefined;
+  /** Of what it offers and holds, so that the same content again is the same version. */
+  readonly contentSha256: string;
+  /** What was suspended may stay in: it may stand again. The versions before are no longer valid. */
+  readonly isCompaction: boolean;
+}
+
+/** Lines that are made between two pauses, in which others have their turn. */
+const BATCH = 100;
+
+/** Plans what a request to publish asks for. Refuses `items_not_covered` and `conflict`. */
+export async function planVersion(
+  ctx: Context,
+  input: DatasetInput,
+  { datasetId, previous }: { readonly datasetId: string; readonly previous: VersionRow | undefined },
+): Promise<Result<VersionPlan>> {
+  const { name, scope, pricing, currency, license } = input;
+  const offer = { datasetId, scope, license, price: pricing.model_use };
+  const covered = await coverItems(ctx.db, itemReferencesOf(input), { offer, now: nowSeconds(ctx) });
+  if (!covered.ok) return covered;
+  const { items, ancestorIds, offeredTo } = covered.value;
+  const provenance = checkProvenance(input, datasetId, items);
+  if (!provenance.ok) return provenance;
+  const terms = { name, scope, pricing: { model_use: pricing.model_use }, currency, license };
+  const consents = [...new Map(items.map(({ consent }) => [consent.jti, consent])).values()];
+  return accept({
+    datasetId,
+    terms,
+    items: await linesOf(items),
+    consents: consents.map(({ jti, token }, position) => ({ position, jti, token })),
+    ancestorIds,
+    offeredTo,
+    previous,
+    contentSha256: contentHash(
+      terms,
+      items.map(({ content, consent }) => [content.content_id, content.revision, consent.jti]),
+    ),
+    isCompaction: false,
+  });
+}
+
+/** What the request says of its provenance beside the works must be so. */
+function checkProvenance({ provenance }: DatasetInput, datasetId: string, items: readonly CoveredItem[]): Result<true> {
+  const { dataset_id, consent_token_id } = provenance ?? {};
+  if (dataset_id !== undefined && dataset_id !== datasetId)
+    return refuse("conflict", `provenance.dataset_id: expected ${datasetId}, got ${dataset_id}`);
+  if (consent_token_id !== undefined && !items.some((item) => item.consent.jti === consent_token_id)) {
+    return refuse(
+      "conflict",
+      `provenance.consent_token_id: expected a consent that the works stand on, got ${consent_token_id}`,
+    );
+  }
+  return accept(true);
+}
+
+/** The SHA-256 of what a version offers and holds: each work with the revision it pins and the consent it stands on. */
+export function contentHash(
+  terms: VersionTerms,
+  items: readonly (readonly [contentId: string, revision: number, jti: string])[],
+): string {
+  const { name, scope, pricing, currency, license } = terms;
+  return sha256Hex(canonicalize({ name, scope, pricing, currency, license, items }));
+}
+
+/** The items as this version pins them, each with the public key its consent was signed with. */
+async function linesOf(items: readonly CoveredItem[]): Promise<readonly ItemLine[]> {
+  const lines: ItemLine[] = [];
+  for (const [position, { content, record, consent, publicKey }] of items.entries()) {
+    if (position % BATCH === BATCH - 1) await pause();
+    const item = { ...record, creator_public_key: publicKey };
+    lines.push({
+      position,
+      content_id: content.content_id,
+      creator_id: content.creator_id,
+      jti: consent.jti,
+      item: canonicalize(item),
+      leaf_hash: Buffer.from(itemLeafHash(item)).toString("hex"),
+    });
+  }
+  return lines;
+}

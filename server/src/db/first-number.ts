@@ -1,0 +1,15 @@
+import { type RawBuilder, sql } from "kysely";
+
+/**
+ * Where a counter that the world remembers begins: at zero, or after a restore above everything
+ * that was given out before it, also by what is lost.
+ */
+export const FIRST_NUMBER: RawBuilder<number> = sql<number>`coalesce((select max(first_seq) from restore), 0)`;
+
+/** A counter would have to move by more than this each second to catch up with the time of the next restore. */
+const NUMBERS_PER_SECOND = 1_000_000;
+
+/** Where counters begin after a restore at this time (seconds since the epoch): below 2^53 until the year 2255. */
+export function firstNumberAt(now: number): number {
+  return now * NUMBERS_PER_SECOND;
+}

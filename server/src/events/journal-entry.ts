@@ -1,0 +1,116 @@
+import { type JsonObject, type JsonValue, canonicalize } from "@licet/protocol";
+import type { EventType } from "./event-jobs.ts";
+import type { NewEvent } from "./store.ts";
+
+/** A place in a status list and what was set there. */
+export interface KeptStatus {
+  readonly status_list: number;
+  readonly status_idx: number;
+  readonly status: "valid" | "revoked" | "suspended";
+}
+
+/** A consent that came into force: what it takes to end it although its row is lost. */
+export interface KeptGrant {
+  readonly jti: string;
+  readonly status_list: number;
+  readonly status_idx: number;
+  /** Seconds since the epoch. */
+  readonly expires_at: number;
+}
+
+/** Who holds something suspended, or no longer does: it stands again once nobody does. */
+export interface KeptHold {
+  readonly kind: "consent" | "content" | "dataset";
+  readonly id: string;
+  readonly holder: "platform" | "creator";
+  readonly is_held: boolean;
+}
+
+/** What one fact leaves in the journal. */
+export interface KeptFact {
+  readonly holds: readonly KeptHold[];
+  readonly statuses: readonly KeptStatus[];
+  readonly grants: readonly KeptGrant[];
+}
+
+/**
+ * The events that a restore must know of, and the members of their bodies that it needs: pseudonyms
+ * and identifiers, never free text. What refuses is replayed; what does not is at least reported as lost.
+ */
+const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
+  "consent.granted": ["jti", "creator_id"],
+  "consent.revoked": ["jti", "creator_id", "by", "at", "dataset_ids"],
+  "consent.expired": ["jti", "creator_id", "by", "at", "dataset_ids"],
+  "content.withdrawn": ["content_id", "creator_id", "by", "at", "dataset_ids"],
+  "consent.suspended": ["jti", "creator_id", "by", "at", "dataset_ids"],
+  "consent.resumed": ["jti", "creator_id", "by", "at", "dataset_ids"],
+  "content.suspended": ["content_id", "creator_id", "by", "at", "dataset_ids"],
+  "content.resumed": ["content_id", "creator_id", "by", "at", "dataset_ids"],
+  "dataset.suspended": ["dataset_id", "by", "at"],
+  "dataset.resumed": ["dataset_id", "by", "at"],
+  "dataset.withdrawn": ["dataset_id", "by", "at"],
+  "dataset.published": ["dataset_id", "version"],
+  "key.revoked": ["kid", "since", "compromised", "by"],
+  "creator-key.revoked": ["creator_id", "kid", "compromised_since", "by"],
+  "creator-key.retired": ["creator_id", "kid", "by"],
+  "receipt-key.revoked": ["marketplace_id", "kid", "compromised_since", "by"],
+  "receipt-key.retired": ["marketplace_id", "kid", "by"],
+  "client.suspended": ["client_id"],
+  "client.resumed": ["client_id"],
+  "client.ended": ["client_id"],
+  "client.credentials-changed": ["client_id"],
+  "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
+};
+
+/** Kept so that they can be missed, or lifted again: losing one brings nothing back that was refused. */
+const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
+  "consent.granted",
+  "consent.resumed",
+  "content.resumed",
+  "dataset.resumed",
+  "dataset.published",
+  "client.resumed",
+  "receipt.accepted",
+]);
+
+/** True for a fact that must be in the journal before it is answered. */
+export function isRefusing(events: readonly NewEvent[], { statuses, holds }: KeptFact): boolean {
+  const isRefusal = ({ type }: NewEvent) => KEPT_EVENTS[type] !== undefined && !UNREFUSING.has(type);
+  return (
+    statuses.some(({ status }) => status !== "valid") || holds.some((hold) => hold.is_held) || events.some(isRefusal)
+  );
+}
+
+/** The journal's text for a fact; undefined when a restore could do without it. */
+export function journalText(
+  events: readonly { readonly id: string; readonly event: NewEvent }[],
+  kept: KeptFact,
+  atMs: number,
+): string | undefined {
+  const keptEvents = events.flatMap(({ id, event: { type, aggregate, body } }) => {
+    const members = KEPT_EVENTS[type];
+    return members === undefined ? [] : [{ id, type, aggregate, body: pick(body, members) }];
+  });
+  const isEmpty = [keptEvents, kept.statuses, kept.grants, kept.holds].every((list) => list.length === 0);
+  if (isEmpty) return undefined;
+  return canonicalize({
+    at_ms: atMs,
+    events: keptEvents,
+    holds: kept.holds.map(({ kind, id, holder, is_held }) => ({ kind, id, holder, is_held })),
+    statuses: kept.statuses.map(({ status_list, status_idx, status }) => ({ status_list, status_idx, status })),
+    grants: kept.grants.map(({ jti, status_list, status_idx, expires_at }) => ({
+      jti,
+      status_list,
+      status_idx,
+      expires_at,
+    })),
+  });
+}
+
+function pick(body: JsonObject, members: readonly string[]): JsonObject {
+  const entries = members.flatMap((member): [string, JsonValue][] => {
+    const value = body[member];
+    return value === undefined ? [] : [[member, value]];
+  });
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,154 @@
+import { type Result, accept, refuse, sha256Hex } from "@licet/protocol";
+import type { MiddlewareHandler } from "hono";
+import { randomBytes } from "node:crypto";
+import type { Context } from "../context.ts";
+import { type ApiContext, type ApiEnv, sendProblem } from "./api-context.ts";
+import type { RouteName } from "./authorization.ts";
+import {
+  type KeyName,
+  deleteHeldKey,
+  deleteKeysBefore,
+  findKey,
+  insertKey,
+  updateHeldKey,
+} from "./idempotency-store.ts";
+import { callerKey } from "./principal.ts";
+
+/** A key stands for its request this long. */
+const KEPT_MS = 24 * 3_600_000;
+/** A request that is being carried out holds its key for so long at a time; one that died lets go after it. */
+const HOLD_MS = 30_000;
+const RENEW_MS = 10_000;
+/** Longer answers are not kept: the same request is then carried out again. */
+export const MAX_KEPT_ANSWER_BYTES = 262_144;
+/** What an answer is without which it is not the same. */
+const KEPT_HEADERS = ["content-type", "cache-control", "location", "link", "etag", "allow"];
+const RETRY_AFTER_SECONDS = 1;
+const KEY = /^[\x20-\x7e]{1,255}$/;
+const QUOTED = /^"((?:[^"\\]|\\["\\])*)"$/;
+
+/**
+ * Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): the first request under a key is
+ * carried out, the same request again gets its answer. Comes after everything that says who may
+ * call, so that an answer is given only to those who might have caused it.
+ */
+export function keepAnswer(ctx: Context, route: RouteName): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const header = c.req.header("idempotency-key");
+    const principal = c.get("principal");
+    if (header === undefined || principal.kind === "anonymous") return next();
+    const key = readKey(header);
+    if (!key.ok) return sendProblem(c, ctx, key.refusal);
+    const name = { caller: callerKey(principal), route, key: key.value };
+    const request = sha256Hex(
+      Buffer.concat([
+        Buffer.from(`${new URL(c.req.url).search} ${c.req.path}\n`),
+        Buffer.from(await c.req.arrayBuffer()),
+      ]),
+    );
+    const begun = await beginRequest(ctx, name, request);
+    if (!begun.ok) {
+      const isRunning = begun.refusal.code === "idempotency_in_progress";
+      return sendProblem(c, ctx, begun.refusal, isRunning ? { "retry-after": String(RETRY_AFTER_SECONDS) } : {});
+    }
+    if ("answer" in begun.value) return replay(begun.value.answer);
+    await carryOut(ctx, c, { name, holder: begun.value.holder, next });
+    return undefined;
+  };
+}
+
+/** Forgets keys whose time is over. */
+export async function forgetKeys(ctx: Pick<Context, "db" | "clock">): Promise<void> {
+  await deleteKeysBefore(ctx.db, ctx.clock.nowMs() - KEPT_MS);
+}
+
+/** A key is written as a structured-field string, or plainly, as most clients do. */
+function readKey(header: string): Result<string> {
+  const text = QUOTED.exec(header)?.[1]?.replaceAll(/\\(["\\])/g, "$1") ?? header;
+  return KEY.test(text)
+    ? accept(text)
+    : refuse(
+        "idempotency_key_invalid",
+        `expected 1 to 255 printable ASCII characters, got ${header.length} characters`,
+      );
+}
+
+interface KeptAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Either the request is ours to carry out, or it was answered before. Refuses what another request, or another holder, stands in the way of. */
+async function beginRequest(
+  ctx: Context,
+  name: KeyName,
+  request: string,
+): Promise<Result<{ readonly holder: string } | { readonly answer: KeptAnswer }>> {
+  const holder = randomBytes(16).toString("base64url");
+  const nowMs = ctx.clock.nowMs();
+  const row = { request_sha256: request, created_at_ms: nowMs, holder, held_until_ms: nowMs + HOLD_MS };
+  if (await insertKey(ctx.db, name, row)) return accept({ holder });
+  const found = await findKey(ctx.db, name);
+  const isRunning = refuse("idempotency_in_progress", "the first request under this key has no answer yet");
+  if (found === undefined) return isRunning;
+  if (found.created_at_ms < nowMs - KEPT_MS) {
+    await deleteHeldKey(ctx.db, name, found.holder);
+    return (await insertKey(ctx.db, name, row)) ? accept({ holder }) : isRunning;
+  }
+  if (found.request_sha256 !== request)
+    return refuse("idempotency_key_reused", "expected the path and the body that this key was first used with");
+  if (found.status !== null && found.sealed_answer !== null)
+    return accept({ answer: JSON.parse(ctx.sealer.open(labelOf(name), found.sealed_answer)) });
+  if (found.held_until_ms > nowMs) return isRunning;
+  const isOurs = await updateHeldKey(ctx.db, name, found.holder, { holder, held_until_ms: nowMs + HOLD_MS });
+  return isOurs ? accept({ holder }) : isRunning;
+}
+
+interface Held {
+  readonly name: KeyName;
+  readonly holder: string;
+  readonly next: () => Promise<void>;
+}
+
+/** A fault, and an answer that is too long, leave the key free. */
+async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Held): Promise<void> {
+  const renewal = setInterval(() => {
+    updateHeldKey(ctx.db, name, holder, { held_until_ms: ctx.clock.nowMs() + HOLD_MS }).catch((error: unknown) =>
+      ctx.log.warn({ error: String(error) }, "an idempotency key could not be held any longer"),
+    );
+  }, RENEW_MS);
+  try {
+    await next();
+    const answer = await keptAnswerOf(c.res);
+    if (answer === undefined) return await deleteHeldKey(ctx.db, name, holder);
+    const sealed_answer = ctx.sealer.seal(labelOf(name), JSON.stringify(answer));
+    await updateHeldKey(ctx.db, name, holder, { status: answer.status, sealed_answer });
+  } catch (error) {
+    // The request was carried out and has its answer; only a repetition will not find it.
+    c.get("log").warn({ error: String(error) }, "the answer to an idempotent request could not be kept");
+  } finally {
+    clearInterval(renewal);
+  }
+}
+
+async function keptAnswerOf(response: Response): Promise<KeptAnswer | undefined> {
+  if (response.status >= 500) return undefined;
+  const body = await response.clone().text();
+  if (Buffer.byteLength(body) > MAX_KEPT_ANSWER_BYTES) return undefined;
+  const headers = KEPT_HEADERS.flatMap((name) => {
+    const value = response.headers.get(name);
+    return value === null ? [] : [[name, value] as const];
+  });
+  return { status: response.status, headers: Object.fromEntries(headers), body };
+}
+
+function replay({ status, headers, body }: KeptAnswer): Response {
+  const isEmpty = status === 204 || status === 304;
+  return new Response(isEmpty ? null : body, { status, headers: { ...headers, "idempotent-replayed": "true" } });
+}
+
+/** Answers can hold secrets, so all are sealed, and each opens in its own place only. */
+function labelOf({ caller, route, key }: KeyName): string {
+  return `idempotency_key/${caller}/${route}/${key}`;
+}

@@ -1,0 +1,65 @@
+import { type PrivateJwk, type Result, accept, generatePrivateJwk, thumbprint } from "@licet/protocol";
+import type { Context } from "../../context.ts";
+import { nowSeconds } from "../../context.ts";
+import type { Trx } from "../../db/open-database.ts";
+import { writeFact } from "../../events/write-fact.ts";
+import { deleteOauthKeys, insertOauthKey, lockOauthKeys, readOauthKeys, retireOauthKeys } from "./store.ts";
+
+/** Keys stay known for twice as long as the access tokens they signed live. */
+const OVERLAP_SECONDS = 600;
+const SIGNING_ALG = "EdDSA";
+/** What the other servers are told, so that they read the keys again. */
+export const OAUTH_NOTICE = "oauth";
+
+export interface RotatedOauthKey {
+  readonly purpose: "oauth";
+  readonly kid: string;
+  /** Seconds since the epoch. */
+  readonly signsFrom: number;
+  readonly replaces: readonly string[];
+  readonly retiresAt: number;
+}
+
+/** A new key for access tokens, which signs at once: nobody but our own servers verifies them. */
+export async function rotateOauthKey(ctx: Context, by: string): Promise<Result<RotatedOauthKey>> {
+  return writeFact(ctx, async (fact) => {
+    await lockOauthKeys(fact.trx);
+    const retiresAt = fact.now + OVERLAP_SECONDS;
+    await deleteOauthKeys(fact.trx, { retiredBefore: fact.now });
+    const before = (await readOauthKeys(fact.trx)).filter((row) => row.retire_at === null).map((row) => row.kid);
+    await retireOauthKeys(fact.trx, before, retiresAt);
+    const kid = await createOauthKey(ctx, fact.trx, fact.now);
+    fact.record({
+      type: "oauth-key.rotated",
+      aggregate: kid,
+      body: { kid, replaces: before, retire_at: retiresAt, by },
+    });
+    await ctx.notices.announce(fact.trx, "signing-keys", [OAUTH_NOTICE]);
+    return accept({ purpose: "oauth", kid, signsFrom: fact.now, replaces: before, retiresAt });
+  });
+}
+
+/** Makes a key of the OAuth server; sealed, as all private keys are. */
+export async function createOauthKey(ctx: Pick<Context, "sealer">, trx: Trx, now: number): Promise<string> {
+  const jwk = await generatePrivateJwk(SIGNING_ALG);
+  const kid = thumbprint(jwk);
+  await insertOauthKey(trx, {
+    kid,
+    sealed_jwk: ctx.sealer.seal(`oauth_key/${kid}`, JSON.stringify(jwk)),
+    created_at: now,
+    retire_at: null,
+  });
+  return kid;
+}
+
+/** The OAuth server's own keys, the one that signs first; that one is made at first start, once, whoever starts. */
+export async function loadOauthKeys(ctx: Context): Promise<readonly PrivateJwk[]> {
+  const rows = await ctx.db.transaction().execute(async (trx) => {
+    const known = await readOauthKeys(trx);
+    if (known.length > 0) return known;
+    await lockOauthKeys(trx);
+    if ((await readOauthKeys(trx)).length === 0) await createOauthKey(ctx, trx, nowSeconds(ctx));
+    return readOauthKeys(trx);
+  });
+  return rows.map((row) => JSON.parse(ctx.sealer.open(`oauth_key/${row.kid}`, row.sealed_jwk)));
+}

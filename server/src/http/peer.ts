@@ -1,0 +1,74 @@
+import type { X509Certificate } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { TLSSocket } from "node:tls";
+import { type ClientCertificates, readClientCert } from "./client-certificates.ts";
+import { type TrustedProxies, clientAddressOf } from "./trusted-proxies.ts";
+
+/** Who is at the other end, as far as the transport shows. */
+export interface Peer {
+  /** The client's IP address, also when proxies that we trust stand in between. */
+  readonly address: string;
+  /** The certificate the client proved to own: in our own TLS, or to a proxy that we trust (RFC 9440). */
+  readonly certificate: X509Certificate | undefined;
+  /** Whether that certificate leads to a certification authority of LICET_MTLS_CA. */
+  readonly isCertified: boolean;
+}
+
+export interface PeerRules {
+  readonly proxies: TrustedProxies;
+  readonly certificates: ClientCertificates;
+}
+
+const peers = new WeakMap<IncomingMessage, Peer>();
+const UNKNOWN: Peer = { address: "", certificate: undefined, isCertified: false };
+
+/** Headers that say something about the connection, so that only a proxy may write them. */
+const PROXY_HEADER = /^(client-cert(-chain)?|forwarded|x-forwarded(-.*)?|x-real-ip)$/i;
+
+/** Who sent this request. Known from the moment the front door has seen it. */
+export function peerOf(request: IncomingMessage): Peer {
+  return peers.get(request) ?? UNKNOWN;
+}
+
+/**
+ * Reads what a trusted proxy says about the client, and removes it from the request, as it removes
+ * what anybody else says: nothing behind this reads such a header again. Comes before everything,
+ * because `headers` is made from `rawHeaders` when it is first asked for.
+ */
+export function identifyPeer(request: IncomingMessage, { proxies, certificates }: PeerRules): void {
+  const said = stripProxyHeaders(request);
+  const remote = request.socket.remoteAddress ?? "";
+  const isProxy = proxies.includes(remote);
+  const address = clientAddressOf(
+    { peer: remote, forwarded: said.get("forwarded"), xForwardedFor: said.get("x-forwarded-for") },
+    proxies,
+  );
+  const own = request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate() : undefined;
+  if (own !== undefined) {
+    const isCertified = request.socket instanceof TLSSocket && request.socket.authorized;
+    peers.set(request, { address, certificate: own, isCertified: certificates.hasAuthorities && isCertified });
+    return;
+  }
+  const passedOn = isProxy ? readClientCert(said.get("client-cert"), said.get("client-cert-chain")) : undefined;
+  peers.set(request, {
+    address,
+    certificate: passedOn?.certificate,
+    isCertified: passedOn !== undefined && certificates.isCertified(passedOn.certificate, passedOn.chain),
+  });
+}
+
+/** Repeated headers are one list (RFC 9110 section 5.3). */
+function stripProxyHeaders(request: IncomingMessage): ReadonlyMap<string, string> {
+  const said = new Map<string, string>();
+  const kept: string[] = [];
+  for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
+    const name = request.rawHeaders[index] ?? "";
+    const value = request.rawHeaders[index + 1] ?? "";
+    if (PROXY_HEADER.test(name)) {
+      const before = said.get(name.toLowerCase());
+      said.set(name.toLowerCase(), before === undefined ? value : `${before}, ${value}`);
+    } else kept.push(name, value);
+  }
+  if (kept.length < request.rawHeaders.length) request.rawHeaders = kept;
+  return said;
+}

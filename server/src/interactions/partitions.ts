@@ -1,0 +1,55 @@
+import { sql } from "kysely";
+import type { Db } from "../db/open-database.ts";
+
+/** A month in UTC, as in `2026_11`: the end of its partition's name. */
+export function monthOf(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, 7).replace("-", "_");
+}
+
+/** So many months, from the one that holds an instant. */
+export function monthsFrom(atMs: number, count: number): readonly string[] {
+  const at = new Date(atMs);
+  return Array.from({ length: count }, (_, index) =>
+    monthOf(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + index, 1)),
+  );
+}
+
+function startOf(month: string): number {
+  const [year, number] = month.split("_").map(Number);
+  return Date.UTC(year ?? 0, (number ?? 1) - 1, 1);
+}
+
+function endOf(month: string): number {
+  const [year, number] = month.split("_").map(Number);
+  return Date.UTC(year ?? 0, number ?? 1, 1);
+}
+
+/** Servers of one database take turns: `if not exists` alone is not safe against two at once. */
+const PARTITION_LOCK = 7_265_384;
+
+/** Makes the partitions of months that have none. */
+export async function addPartitions(db: Db, months: readonly string[]): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await sql`select pg_advisory_xact_lock(${sql.lit(PARTITION_LOCK)})`.execute(trx);
+    for (const month of months) {
+      const name = sql.table(`interaction_${month}`);
+      await sql`create table if not exists ${name} partition of interaction
+        for values from (${sql.lit(startOf(month))}) to (${sql.lit(endOf(month))})`.execute(trx);
+    }
+  });
+}
+
+/** Drops the months that ended before an instant, and answers which. */
+export async function dropPartitions(db: Db, beforeMs: number): Promise<readonly string[]> {
+  return db.transaction().execute(async (trx) => {
+    await sql`select pg_advisory_xact_lock(${sql.lit(PARTITION_LOCK)})`.execute(trx);
+    const { rows } = await sql<{ name: string }>`select child.relname as name from pg_inherits
+      join pg_class child on child.oid = pg_inherits.inhrelid
+      where pg_inherits.inhparent = 'interaction'::regclass`.execute(trx);
+    const over = rows
+      .flatMap(({ name }) => /^interaction_(\d{4}_\d{2})$/.exec(name)?.[1] ?? [])
+      .filter((month) => endOf(month) <= beforeMs);
+    for (const month of over) await sql`drop table ${sql.table(`interaction_${month}`)}`.execute(trx);
+    return over;
+  });
+}

@@ -1,0 +1,2 @@
+/** What other slices may ask of receipts. */
+export { readReceiptsCountersignedWith } from "./store.ts";
