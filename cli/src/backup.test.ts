@@ -30,7 +30,7 @@ describe("licet backup and licet restore", () => {
     [["backup", "--verify", "no-such-file"], /^licet: .*no-such-file: expected a whole backup, got one that cannot/],
     [
       ["restore", "no-such-file"],
-      /^licet: expected --journal <folder> .*, or --without-journal .*, got neither or both$/,
+      /^licet: expected --journal <folder> .*, or --without-journal .*, got neither or both$/m,
     ],
   ])("end with 2 and one line when they are asked the wrong way: licet %j", async (args, line) => {
     const { exitCode, out, err } = await runLicet(args);

@@ -1,5 +1,6 @@
 import { checkPublicUrl, hostAndPort, isPublicAddress } from "@licet/protocol";
 import type { Fetch } from "@licet/sdk";
+import type { LookupAddress } from "node:dns";
 import { lookup } from "node:dns/promises";
 import { type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -11,7 +12,7 @@ const MAX_HEADER_BYTES = 16_384;
  * A `fetch` for URLs that strangers chose, such as the canonical URLs of a dataset's works: https on
  * the open Internet, or an exact `host:port` that the operator allows. The address that is connected
  * to is the one that was checked; no redirect is followed, nothing is decompressed. Rejects with a
- * TypeError that says why, as any fetch does.
+ * TypeError that says why, as every fetch does.
  */
 export function guardedFetch(allowedHosts: readonly string[]): Fetch {
   return async (text, { method = "GET", headers, signal }) => {
@@ -36,21 +37,23 @@ export function guardedFetch(allowedHosts: readonly string[]): Fetch {
   };
 }
 
-/** One forbidden address among several forbids the name, since the next try could reach it. */
 const publicLookup: LookupFunction = (name, options, settle) => {
-  lookup(name, { all: true, verbatim: true }).then(
-    (addresses) => {
-      const [first] = addresses;
-      const forbidden = addresses.find(({ address }) => !isPublicAddress(address));
-      if (forbidden !== undefined)
-        settle(new Error(`expected a host on the open Internet; ${name} has the address ${forbidden.address}`), []);
-      else if (first === undefined) settle(new Error(`${name} has no address`), []);
-      else if (options.all === true) settle(null, addresses);
-      else settle(null, first.address, first.family);
-    },
+  publicAddresses(name).then(
+    ([first, ...others]) =>
+      options.all === true ? settle(null, [first, ...others]) : settle(null, first.address, first.family),
     (error: unknown) => settle(error instanceof Error ? error : new Error(String(error)), []),
   );
 };
+
+/** One forbidden address among several forbids the name, since the next try could reach it. */
+async function publicAddresses(name: string): Promise<readonly [LookupAddress, ...LookupAddress[]]> {
+  const [first, ...others] = await lookup(name, { all: true, verbatim: true });
+  if (first === undefined) throw new Error(`${name} has no address`);
+  const forbidden = [first, ...others].find(({ address }) => !isPublicAddress(address));
+  if (forbidden !== undefined)
+    throw new Error(`expected a host on the open Internet; ${name} has the address ${forbidden.address}`);
+  return [first, ...others];
+}
 
 const WITHOUT_BODY: readonly number[] = [204, 205, 304];
 

@@ -12,7 +12,7 @@ export function encodeBase58btc(bytes: Uint8Array): string {
 
 /** Decodes base58btc; undefined on foreign characters. Each value has exactly one spelling. Takes quadratic time: bound the length first. */
 export function decodeBase58btc(text: string): Uint8Array<ArrayBuffer> | undefined {
-  const digits = [...text].map((character) => ALPHABET.indexOf(character));
+  const digits = Array.from(text, (character) => ALPHABET.indexOf(character));
   if (digits.includes(-1)) return undefined;
   const zeros = leadingZeros(digits);
   const bytes: number[] = [];

@@ -19,6 +19,7 @@ describe("without settings", () => {
       host: "127.0.0.1",
       port: 4242,
       dataFolder: resolve("data"),
+      journalFolder: resolve("data/journal"),
       databaseUrl: undefined,
       masterKey: undefined,
       newMasterKey: undefined,
@@ -36,6 +37,9 @@ describe("without settings", () => {
       databaseLimits: { poolSize: 10, statementSeconds: 60, lockSeconds: 20, idleTransactionSeconds: 60 },
       copiesFolder: undefined,
       documentMemoryBytes: 268_435_456,
+      tls: undefined,
+      mtlsPort: undefined,
+      mtlsCaPath: undefined,
       trustedProxies: { isEmpty: true, includes: expect.any(Function) },
       connectionLimits: {
         maxConnections: 10_000,

@@ -1,4 +1,4 @@
-import { type JsonObject, isJsonObject, parseJsonObject, sha256Hex } from "@licet/protocol";
+import { type JsonObject, type JsonValue, isJsonObject, parseJsonObject, sha256Hex } from "@licet/protocol";
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -133,12 +133,13 @@ function headerOf(path: string, text: string, origin: string): Pick<JournalFile,
     throw new ConfigError(`${path}: expected a Licet journal, got ${JSON.stringify(text.slice(0, 80))}`);
   if (value["origin"] !== origin)
     throw new ConfigError(`${path}: expected the journal of ${origin}, got that of ${JSON.stringify(value["origin"])}`);
-  const isLinked =
-    isJsonObject(follows) && typeof follows["file"] === "string" && typeof follows["sha256"] === "string";
-  return {
-    startedAtMs: started_at_ms,
-    follows: isLinked ? { file: String(follows["file"]), sha256: String(follows["sha256"]) } : undefined,
-  };
+  return { startedAtMs: started_at_ms, follows: predecessorOf(follows) };
+}
+
+function predecessorOf(value: JsonValue | undefined): Predecessor | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const { file, sha256 } = value;
+  return typeof file === "string" && typeof sha256 === "string" ? { file, sha256 } : undefined;
 }
 
 function factOf(

@@ -110,7 +110,7 @@ async function replayConsents(
   count(changed, "consent.revoked", unlisted.filter(({ jti }) => !locked.has(jti)).length);
 }
 
-/** A consent that is lost: it is listed for as long as any consent could have lasted. */
+/** A consent that is lost: it is listed until no consent of that time can be in force. */
 function unknownConsent(fact: Fact, jti: string): Pick<ConsentRow, "jti" | "expires_at"> {
   return { jti, expires_at: fact.now + MAX_CONSENT_SECONDS };
 }

@@ -1,4 +1,4 @@
-import { type JsonObject, accept } from "@licet/protocol";
+import { type JsonObject, type JsonValue, accept } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { firstNumberAt } from "../db/first-number.ts";
 import { writeFact } from "../events/write-fact.ts";
@@ -116,8 +116,8 @@ async function readNewFacts(ctx: Context, facts: readonly JournalFact[]): Promis
 
 async function findLostReceipts(ctx: Context, facts: readonly JournalFact[]): Promise<readonly string[]> {
   const accepted = bodiesOf(facts, "receipt.accepted").map((body) => ({
-    receipt_id: String(body["receipt_id"]),
-    name: `${String(body["marketplace_id"])} ${String(body["receipt_id"])}`,
+    receipt_id: textOf(body["receipt_id"]),
+    name: `${textOf(body["marketplace_id"])} ${textOf(body["receipt_id"])}`,
   }));
   const lost: string[] = [];
   for (let at = 0; at < accepted.length; at += BATCH) {
@@ -135,7 +135,7 @@ async function findLostReceipts(ctx: Context, facts: readonly JournalFact[]): Pr
 async function findLostVersions(ctx: Context, facts: readonly JournalFact[]): Promise<readonly string[]> {
   const newest = new Map<string, number>();
   for (const body of bodiesOf(facts, "dataset.published")) {
-    const datasetId = String(body["dataset_id"]);
+    const datasetId = textOf(body["dataset_id"]);
     newest.set(datasetId, Math.max(newest.get(datasetId) ?? 0, Number(body["version"])));
   }
   const known = await readCurrentVersions(ctx.db, [...newest.keys()]);
@@ -146,6 +146,10 @@ async function findLostVersions(ctx: Context, facts: readonly JournalFact[]): Pr
 
 function bodiesOf(facts: readonly JournalFact[], type: string): readonly JsonObject[] {
   return facts.flatMap((fact) => fact.events.filter((event) => event.type === type).map((event) => event.body));
+}
+
+function textOf(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : "";
 }
 
 function lostOf(names: readonly string[]): Lost {

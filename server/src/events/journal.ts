@@ -105,34 +105,44 @@ export function createJournal(parts: JournalParts): Journal {
     clearTimeout(timer);
   }
 
-  async function sweep({ beforeMs }: { readonly beforeMs: number }): Promise<void> {
-    // A file is there from the start, so that a folder without one is the wrong folder.
-    if (file === undefined) await write([]);
-    while (written.size > 0) {
-      const serials = [...written].slice(0, SWEEP_BATCH);
-      await deleteJournalRows(db, serials);
-      for (const serial of serials) written.delete(serial);
-    }
-    for (;;) {
-      const rows = await readJournalRows(db, { beforeMs, limit: SWEEP_BATCH });
-      const left = rows.filter(({ serial }) => !written.has(serial));
-      await append(left);
-      const done = rows.map((row) => row.serial).filter((serial) => written.has(serial));
-      await deleteJournalRows(db, done);
-      for (const serial of done) written.delete(serial);
-      if (rows.length < SWEEP_BATCH || done.length < rows.length) return;
-    }
-  }
-
   return {
     append,
-    sweep,
+    sweep: async ({ beforeMs }) => {
+      // A file is there from the start, so that a folder without one is the wrong folder.
+      if (file === undefined) await write([]);
+      await sweepRows({ db, written, append, beforeMs });
+    },
     failingSinceMs: () => failingSinceMs,
     close: async () => {
       await writing;
       await closeFile();
     },
   };
+}
+
+interface SweepParts {
+  readonly db: Db;
+  /** The serials that are on disk. */
+  readonly written: Set<number>;
+  readonly append: Journal["append"];
+  readonly beforeMs: number;
+}
+
+/** Deletes the rows that are on disk and appends those that are not, until something cannot be written. */
+async function sweepRows({ db, written, append, beforeMs }: SweepParts): Promise<void> {
+  while (written.size > 0) {
+    const serials = [...written].slice(0, SWEEP_BATCH);
+    await deleteJournalRows(db, serials);
+    for (const serial of serials) written.delete(serial);
+  }
+  for (;;) {
+    const rows = await readJournalRows(db, { beforeMs, limit: SWEEP_BATCH });
+    await append(rows.filter(({ serial }) => !written.has(serial)));
+    const done = rows.map((row) => row.serial).filter((serial) => written.has(serial));
+    await deleteJournalRows(db, done);
+    for (const serial of done) written.delete(serial);
+    if (rows.length < SWEEP_BATCH || done.length < rows.length) return;
+  }
 }
 
 /** Names sort by time; two servers never take the same. */

@@ -41,17 +41,17 @@ export function pinnedConnector(
 }
 
 function lookupThrough(resolve: ResolveName, isReachable: (address: string) => boolean): LookupFunction {
+  async function reachable(name: string): Promise<readonly [ResolvedAddress, ...ResolvedAddress[]]> {
+    const [first, ...others] = await resolve(name);
+    if (first === undefined) throw new Error(`${name} has no address`);
+    const forbidden = [first, ...others].find(({ address }) => !isReachable(address));
+    if (forbidden !== undefined) throw new ForbiddenAddressError(`${name} has the address ${forbidden.address}`);
+    return [first, ...others.slice(0, MAX_ADDRESSES - 1)];
+  }
   return (name, options, settle) => {
-    resolve(name).then(
-      (addresses) => {
-        const forbidden = addresses.find(({ address }) => !isReachable(address));
-        const [first] = addresses;
-        if (forbidden !== undefined)
-          settle(new ForbiddenAddressError(`${name} has the address ${forbidden.address}`), []);
-        else if (first === undefined) settle(new Error(`${name} has no address`), []);
-        else if (options.all === true) settle(null, addresses.slice(0, MAX_ADDRESSES));
-        else settle(null, first.address, first.family);
-      },
+    reachable(name).then(
+      ([first, ...others]) =>
+        options.all === true ? settle(null, [first, ...others]) : settle(null, first.address, first.family),
       (error: unknown) => settle(error instanceof Error ? error : new Error(String(error)), []),
     );
   };

@@ -224,13 +224,8 @@ describe("a path", () => {
     );
     for (const [path, names] of paths) {
       const methods = names.map((name) => name.split(" ")[0] ?? "");
-      for (const method of [
-        "PUT",
-        "PATCH",
-        "DELETE",
-        "OPTIONS",
-        ...["GET", "POST"].filter((known) => !methods.includes(known)),
-      ]) {
+      for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
+        if (methods.includes(method)) continue;
         if (READ_AS_IDS.includes(`${method} ${path}`)) continue;
         const answer = await platform.operator.send(method, path);
         expect({ method, path, status: answer.status, code: answer.body?.code }).toEqual({
