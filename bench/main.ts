@@ -4,7 +4,9 @@ import { measureFanOut } from "./rows/fan-out.ts";
 import { measureReceipts } from "./rows/receipts.ts";
 import { measureRevoke } from "./rows/revoke.ts";
 import { measureServeStatus } from "./rows/serve-status.ts";
+import { measureSignAgain } from "./rows/sign-again.ts";
 import { measureStatusListSize } from "./rows/status-list-size.ts";
+import { measureTokens } from "./rows/tokens.ts";
 import { measureVerifyConsent } from "./rows/verify-consent.ts";
 
 const USAGE = `npm run bench [-- --quick] [-- <name> …]
@@ -22,6 +24,8 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   revoke: measureRevoke,
   "fan-out": measureFanOut,
   receipts: measureReceipts,
+  "sign-again": measureSignAgain,
+  tokens: measureTokens,
   "status-list-size": measureStatusListSize,
 };
 

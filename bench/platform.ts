@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import type { Reachable } from "../test/fixtures/actors.ts";
-import { type Caller, createCaller } from "../test/fixtures/caller.ts";
+import { type Caller, type FetchBy, createCaller } from "../test/fixtures/caller.ts";
 import { type Child, fileOf, startChild } from "../test/fixtures/child-process.ts";
 import type { BenchSettings } from "./row.ts";
 
@@ -17,12 +17,13 @@ export interface MeasuredPlatform extends Reachable {
   readonly stop: () => Promise<void>;
 }
 
-/** The highest limit there is, since the bench is one client that does what thousands do. */
-const UNLIMITED = {};
+/** The bench is one client that does what thousands do. */
+const UNLIMITED = { LICET_RATE_LIMITS: "off" };
 
 export async function startMeasuredPlatform(
   { postgresUrl }: Pick<BenchSettings, "postgresUrl">,
   environment: Readonly<Record<string, string>> = {},
+  fetchBy?: FetchBy,
 ): Promise<MeasuredPlatform> {
   const folder = await mkdtemp(join(tmpdir(), "licet-bench-"));
   const database = postgresUrl === undefined ? undefined : await createDatabase(postgresUrl);
@@ -42,10 +43,10 @@ export async function startMeasuredPlatform(
   const { origin, operator_token } = server.ready;
   return {
     origin,
-    operator: createCaller(origin, operator_token),
-    anonymous: createCaller(origin),
+    operator: createCaller(origin, operator_token, fetchBy),
+    anonymous: createCaller(origin, undefined, fetchBy),
     clock: { nowMs: () => Date.now(), advance: () => undefined },
-    as: (token) => createCaller(origin, token),
+    as: (token) => createCaller(origin, token, fetchBy),
     engine: database === undefined ? "PGlite" : "PostgreSQL",
     databaseUrl: database?.url,
     processId: server.process.pid ?? 0,
@@ -57,7 +58,8 @@ export async function startMeasuredPlatform(
   };
 }
 
-async function createDatabase(
+/** A fresh database on a server that is there. */
+export async function createDatabase(
   postgresUrl: string,
 ): Promise<{ readonly url: string; readonly drop: () => Promise<void> }> {
   const name = `licet_bench_${randomInt(2 ** 40)}`;
