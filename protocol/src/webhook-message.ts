@@ -10,7 +10,7 @@ export const WEBHOOK_TOLERANCE_SECONDS = 300;
 /** A webhook's body is at most this long. */
 export const MAX_WEBHOOK_BYTES = 65_536;
 /** More signatures than this in one header are refused; a rotation needs two. */
-export const MAX_WEBHOOK_SIGNATURES = 8;
+const MAX_WEBHOOK_SIGNATURES = 8;
 const MAX_REASON_LENGTH = 200;
 
 /** What happened to a consent, a work or a dataset. */

@@ -1,7 +1,5 @@
 import type { WebhookEvent } from "@licet/protocol";
-import type { Context } from "../context.ts";
 import type { Db, Trx } from "../db/open-database.ts";
-import { type OfferRow, readOffers } from "./offer-store.ts";
 import { type VersionStanding, readVersionsStanding } from "./standing.ts";
 import { type DatasetRow, findDataset, findVersion, readDatasetsById, readVersionsByName } from "./store.ts";
 
@@ -18,10 +16,6 @@ export {
   readJtisOfCreator,
   readTouched,
 } from "./store.ts";
-
-export async function readOffersOf(ctx: Pick<Context, "db">, datasetId: string): Promise<readonly OfferRow[]> {
-  return readOffers(ctx.db, datasetId);
-}
 
 /** A dataset's present state as webhooks carry it. */
 export async function readDatasetState(db: Db | Trx, datasetId: string): Promise<WebhookEvent["dataset"]> {

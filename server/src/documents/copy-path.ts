@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 
 /** What a copy's file is called after its path: `/terms/x/1.0` is a document and a folder of others. */
-export const COPY_SUFFIX = ".signed";
+const COPY_SUFFIX = ".signed";
 /** What every file system takes for a name, whatever its rules for the rest; our identifiers are no longer. */
 const SEGMENT = /^[A-Za-z0-9_~-]*(\.[A-Za-z0-9_~-]+)*$/;
 const MAX_SEGMENT_LENGTH = 200;

@@ -5,12 +5,6 @@ import type { Tables } from "../db/tables.ts";
 export type KeyRow = Selectable<Tables["idempotency_key"]>;
 export type KeyName = Pick<KeyRow, "caller" | "route" | "key">;
 
-/** Somebody who is at a request, until when. */
-export interface Hold {
-  readonly holder: string;
-  readonly heldUntilMs: number;
-}
-
 /** Takes a key that nobody used. False when somebody did. */
 export async function insertKey(
   db: Db,

@@ -20,7 +20,7 @@ const KEPT_MS = 24 * 3_600_000;
 const HOLD_MS = 30_000;
 const RENEW_MS = 10_000;
 /** Longer answers are not kept: the same request is then carried out again. */
-export const MAX_KEPT_ANSWER_BYTES = 262_144;
+const MAX_KEPT_ANSWER_BYTES = 262_144;
 /** What an answer is without which it is not the same. */
 const KEPT_HEADERS = ["content-type", "cache-control", "location", "link", "etag", "allow"];
 const RETRY_AFTER_SECONDS = 1;

@@ -1,12 +1,9 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type Server, type Socket, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from "node:tls";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
+import { makeAuthority } from "../../../test/fixtures/certificates.ts";
 import { type Outbound, checkOutboundUrl, createOutbound } from "./outbound.ts";
 import type { ResolveName } from "./pinned-connection.ts";
 import { resolveDidWeb } from "./resolve-did-web.ts";
@@ -350,20 +347,16 @@ describe("a certificate", () => {
   afterAll(() => setDefaultCACertificates(trusted));
 
   async function startTls(name: string): Promise<number> {
-    const folder = mkdtempSync(join(tmpdir(), "licet-certificate-"));
-    const [keyFile, certFile] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-    const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=DNS:${name}`];
-    execFileSync("openssl", [...request, ...subject, "-keyout", keyFile, "-out", certFile], { stdio: "ignore" });
-    const [key, cert] = [readFileSync(keyFile, "utf8"), readFileSync(certFile, "utf8")];
-    rmSync(folder, { recursive: true });
+    const authority = await makeAuthority();
+    const subject = { name: `CN=${name}`, alternativeNames: [{ type: "dns" as const, value: name }] };
+    const { key, cert } = await authority.issue({ ...subject, usage: "server" });
     const server = createTlsServer({ key, cert }, (socket) => {
       seen.push(socket.servername);
       speak(socket);
     });
     server.on("tlsClientError", () => undefined);
     afterAll(() => server.close());
-    setDefaultCACertificates([...getCACertificates("default"), cert]);
+    setDefaultCACertificates([...getCACertificates("default"), authority.cert]);
     return listen(server);
   }
 

@@ -13,6 +13,6 @@ export async function holdPlatformKey(trx: Trx, kid: string): Promise<PlatformKe
 }
 
 /** The platform's key that a token or a document names, with its lifetime. */
-export async function findPlatformKey(db: Db | Trx, kid: string): Promise<PlatformKey | undefined> {
+async function findPlatformKey(db: Db | Trx, kid: string): Promise<PlatformKey | undefined> {
   return (await readPlatformKeys(db)).find((key) => key.kid === kid);
 }

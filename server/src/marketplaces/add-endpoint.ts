@@ -18,7 +18,7 @@ import { type EndpointRow, countEndpoints, insertEndpoint } from "./endpoint-sto
 import { lockMarketplace } from "./store.ts";
 
 /** What an endpoint may ask for or leave. What somebody must stop for is sent to everybody. */
-export const OPTIONAL_CHANGES = CHANGES.filter((change) => !REFUSING_CHANGES.includes(change));
+const OPTIONAL_CHANGES = CHANGES.filter((change) => !REFUSING_CHANGES.includes(change));
 
 export interface EndpointInput {
   readonly url: string;

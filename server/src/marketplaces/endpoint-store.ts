@@ -6,7 +6,6 @@ import type { Page } from "../http/parameters.ts";
 
 export type EndpointRow = Selectable<Tables["webhook_endpoint"]>;
 export type OldSecretRow = Selectable<Tables["webhook_old_secret"]>;
-export type DisabledReason = NonNullable<EndpointRow["disabled_reason"]>;
 
 export async function insertEndpoint(trx: Trx, row: Insertable<Tables["webhook_endpoint"]>): Promise<EndpointRow> {
   return trx.insertInto("webhook_endpoint").values(row).returningAll().executeTakeFirstOrThrow();

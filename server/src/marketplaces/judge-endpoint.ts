@@ -10,7 +10,7 @@ import { type EndpointRow, lockEndpoint, updateEndpoint } from "./endpoint-store
  * disables it at once. One message that is taken starts all of this anew.
  */
 const DAY_MS = 86_400_000;
-export const WARN_AFTER_MS = 2 * DAY_MS;
+const WARN_AFTER_MS = 2 * DAY_MS;
 export const DISABLE_AFTER_MS = 5 * DAY_MS;
 
 /** When an endpoint that goes on failing will be disabled, in milliseconds since the epoch. */

@@ -14,7 +14,7 @@ import { addToView } from "./render-view.ts";
 import type { TouchedDataset } from "./revoke.ts";
 
 /** What consents say that ended because nobody can tell who signed them. */
-export const COMPROMISED_REASON = "signing_key_compromised";
+const COMPROMISED_REASON = "signing_key_compromised";
 
 /** What ended with a key. */
 export interface DoubtfulConsents {

@@ -195,6 +195,6 @@ function newSecret(): string {
   return randomBytes(SECRET_BYTES).toString("base64url");
 }
 
-export function clientSecretLabel(clientId: string): string {
+function clientSecretLabel(clientId: string): string {
   return `oauth_client/${clientId}`;
 }

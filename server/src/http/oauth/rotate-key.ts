@@ -40,7 +40,7 @@ export async function rotateOauthKey(ctx: Context, by: string): Promise<Result<R
 }
 
 /** Makes a key of the OAuth server; sealed, as all private keys are. */
-export async function createOauthKey(ctx: Pick<Context, "sealer">, trx: Trx, now: number): Promise<string> {
+async function createOauthKey(ctx: Pick<Context, "sealer">, trx: Trx, now: number): Promise<string> {
   const jwk = await generatePrivateJwk(SIGNING_ALG);
   const kid = thumbprint(jwk);
   await insertOauthKey(trx, {
