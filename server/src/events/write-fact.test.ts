@@ -151,6 +151,8 @@ const sessionOf = (token_sha256: string) => ({
 });
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+let provokedDeadlocks = 0;
+
 /** PGlite has one connection, held by one transaction at a time: none can lose against another. */
 describe.skipIf(engine === "pglite")("a fact that loses against another one", () => {
   test("in a deadlock is tried again, and both are written", async () => {
@@ -173,7 +175,9 @@ describe.skipIf(engine === "pglite")("a fact that loses against another one", ()
       });
     const results = await Promise.all([cross(ids[0] ?? "", ids[1] ?? ""), cross(ids[1] ?? "", ids[0] ?? "")]);
     expect(results.every((result) => result.ok)).toBe(true);
-    expect(attempts).toBe(3);
+    // On a slow machine both may lose before one goes through.
+    expect(attempts).toBeGreaterThanOrEqual(3);
+    provokedDeadlocks = attempts - 2;
     expect(
       await ctx.db.selectFrom("event").select("id").where("aggregate", "like", "crossed-%").execute(),
     ).toHaveLength(2);
@@ -289,7 +293,7 @@ describe("many facts at once", () => {
       const { rows } = await sql<{
         deadlocks: number;
       }>`select deadlocks from pg_stat_database where datname = current_database()`.execute(ctx.db);
-      expect(rows[0]?.deadlocks).toBeLessThanOrEqual(1);
+      expect(rows[0]?.deadlocks).toBeLessThanOrEqual(provokedDeadlocks);
       expectStatus(await platform.operator.get("/api/v1/datasets"), 200);
     },
   );
