@@ -42,6 +42,18 @@ async function rowsOf(table: string): Promise<readonly unknown[]> {
   return (await sql`select * from ${sql.table(table)}`.execute(db)).rows;
 }
 
+/** Why the database refused. The server works on meanwhile, and may win against a lock of the whole table. */
+async function refusalOf(attempt: () => Promise<unknown>): Promise<string> {
+  for (;;) {
+    const error: unknown = await attempt().then(
+      () => new Error("it was done"),
+      (reason: unknown) => reason,
+    );
+    const message = error instanceof Error ? error.message : String(error);
+    if (!/deadlock detected|lock timeout/.test(message)) return message;
+  }
+}
+
 describe.each(APPEND_ONLY)("the table %s", (table) => {
   test.each(["update", "delete", "truncate"])("refuses %s in the database itself", async (verb) => {
     const before = await rowsOf(table);
@@ -58,8 +70,8 @@ describe.each(APPEND_ONLY)("the table %s", (table) => {
       truncate: sql`truncate ${sql.table(table)} cascade`,
     };
     const statement = statements[verb === "update" ? "update" : verb === "delete" ? "delete" : "truncate"];
-    await expect(statement.execute(db)).rejects.toThrow(/append-only/);
-    expect(await rowsOf(table)).toEqual(before);
+    expect(await refusalOf(() => statement.execute(db))).toMatch(/append-only/);
+    expect(await rowsOf(table)).toEqual(expect.arrayContaining([...before]));
   });
 });
 
