@@ -42,7 +42,8 @@ import type { Answer } from "./problem.ts";
  *
  * @example createClient({ origin, clientId, clientSecret, scope: MARKETPLACE_SCOPE })
  */
-export const MARKETPLACE_SCOPE = "datasets:read receipts:read receipts:write webhooks:read";
+export const MARKETPLACE_SCOPE =
+  "datasets:read receipts:read receipts:write marketplaces:read webhooks:read webhooks:write";
 
 /**
  * The platform's HTTP surface as functions. Each answers a value or a {@link LicetProblem}; none
