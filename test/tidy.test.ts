@@ -24,7 +24,7 @@ const SLICES = [
   "interactions",
   "backups",
 ];
-const PLUMBING = ["http", "db", "jobs", "events", "documents"];
+const PLUMBING = ["http", "db", "jobs", "events", "documents", "telemetry"];
 
 /** Which of our own folders and node:* each folder's files may import; npm packages are free but for protocol. */
 const MATRIX: Readonly<

@@ -7,6 +7,8 @@ import { playDemo } from "./demo/play-demo.ts";
 import { importFolder } from "./import-folder.ts";
 import { restore } from "./restore.ts";
 import { serve } from "./serve.ts";
+import { withConfigFile } from "./config-file.ts";
+import { addOperatorCommands } from "./operator-commands.ts";
 import { addKeysCommands } from "./keys-commands.ts";
 import { readSettings } from "./settings.ts";
 import { createTerminal } from "./terminal.ts";
@@ -27,6 +29,7 @@ const program = new Command("licet")
 program
   .command("serve")
   .description("run the server in the foreground")
+  .option("--config <file>", "read settings from this file, as licet init writes it; the environment goes before it")
   .option("--port <port>", "the port to listen on (LICET_PORT, 4242)")
   .option("--host <address>", "the address to listen on (LICET_HOST, 127.0.0.1)")
   .option("--data-dir <folder>", "the folder for the embedded database and the master key (LICET_DATA_DIR, ./data)")
@@ -36,7 +39,7 @@ program
     "\nEverything else is set in the environment: DATABASE_URL, LICET_MASTER_KEY, LICET_ALLOW_HOSTS,\nLICET_LOG_LEVEL and more; a setting it does not know is refused by name, with the list.",
   )
   .action(async (flags) => {
-    process.exitCode = await serve(flags, surroundings);
+    process.exitCode = await serve(flags, { settings: withConfigFile(settings, flags.config), terminal });
   });
 
 program
@@ -97,6 +100,7 @@ program
   .option("--journal <folder...>", "the folders of every server's journal (LICET_JOURNAL_DIR)")
   .option("--without-journal", "restore although whatever was revoked since the backup will stand again")
   .option("--dry-run", "do everything, say what came of it, and leave the database empty")
+  .option("--config <file>", "read settings from this file, as licet init writes it")
   .option("--data-dir <folder>", "the folder for the embedded database and the master key (LICET_DATA_DIR, ./data)")
   .option("--json", "print the result as JSON")
   .addHelpText(
@@ -104,9 +108,10 @@ program
     "\nThe environment is that of licet serve: DATABASE_URL or LICET_DATA_DIR, LICET_MASTER_KEY. The\ndatabase is restored as a whole or stays empty. Backups of the embedded database can be restored\ninto PostgreSQL, and the other way round.\nExit code: 0 done, 1 it failed, 2 the backup, the journal, the key or the database do not fit.",
   )
   .action(async (file, flags) => {
-    process.exitCode = await restore(file, flags, surroundings);
+    process.exitCode = await restore(file, flags, { settings: withConfigFile(settings, flags.config), terminal });
   });
 
+addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
 
 program

@@ -19,6 +19,7 @@ import { addSessionRoutes } from "./http/oauth/session-routes.ts";
 import { limitRate, refuseTooMany } from "./http/rate-limits.ts";
 import { logRequest } from "./http/request-log.ts";
 import { openApiInfo } from "./http/openapi-info.ts";
+import { addMetricsRoute } from "./http/metrics-routes.ts";
 import { addSystemRoutes } from "./http/system-routes.ts";
 import { recordInteractions } from "./interactions/record-interactions.ts";
 import type { InteractionLog } from "./interactions/interaction-log.ts";
@@ -50,6 +51,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   api.use(identifyCaller(ctx, oauth));
 
   addSystemRoutes(api, ctx, isDraining);
+  addMetricsRoute(api, ctx);
   addResourceMetadata(api, ctx);
   addClientRoutes(api, ctx);
   addSessionRoutes(api, ctx);

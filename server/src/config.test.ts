@@ -22,6 +22,7 @@ describe("without settings", () => {
       journalFolder: resolve("data/journal"),
       databaseUrl: undefined,
       masterKey: undefined,
+      masterKeyPath: undefined,
       newMasterKey: undefined,
       newMasterKeyPath: undefined,
       mode: "live",
@@ -47,6 +48,8 @@ describe("without settings", () => {
         headersSeconds: 15,
         requestSeconds: 120,
       },
+      metricsPort: undefined,
+      tracing: undefined,
       exitWithParent: false,
     });
   });
@@ -57,6 +60,19 @@ describe("a setting", () => {
 
   test.each<[env: Environment, config: object]>([
     [{ LICET_PORT: "0" }, { origin: "", port: 0 }],
+    [{ LICET_METRICS_PORT: "9464" }, { metricsPort: 9_464 }],
+    [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/", OTEL_EXPORTER_OTLP_HEADERS: "a=b%20c" },
+      {
+        tracing: {
+          url: "http://127.0.0.1:4318/v1/traces",
+          headers: { a: "b c" },
+          serviceName: "licet",
+          sampleRatio: 1,
+        },
+      },
+    ],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318", OTEL_SDK_DISABLED: "true" }, { tracing: undefined }],
     [
       { LICET_PORT: "0", LICET_HOST: "::1" },
       { origin: "", host: "::1" },
@@ -282,6 +298,9 @@ describe("the transport", () => {
     [{ LICET_TLS_CERT: "/tls/cert.pem" }, /^LICET_TLS_KEY: expected with LICET_TLS_CERT/],
     [{ LICET_TLS_KEY: "/tls/key.pem" }, /^LICET_TLS_CERT: expected with LICET_TLS_KEY/],
     [{ ...files, LICET_ORIGIN: "http://localhost:4242" }, /^LICET_ORIGIN: expected https, since LICET_TLS_CERT/],
+    [{ LICET_METRICS_PORT: "4242" }, /^LICET_METRICS_PORT: expected a port of its own/],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "collector" }, /^OTEL_EXPORTER_OTLP_ENDPOINT: expected a URL/],
+    [{ LICET_MASTER_KEY_FILE: "/k", LICET_MASTER_KEY: "A".repeat(43) }, /^LICET_MASTER_KEY_FILE: expected it or/],
     [{ LICET_MTLS_PORT: "4243" }, /^LICET_MTLS_PORT: expected with LICET_TLS_CERT/],
     [{ ...files, LICET_MTLS_PORT: "4242" }, /^LICET_MTLS_PORT: expected another port/],
     [{ ...files, LICET_MTLS_CA: "/tls/ca.pem" }, /^LICET_MTLS_CA: expected with LICET_MTLS_PORT or/],

@@ -1,7 +1,12 @@
 import { decodeBase64url, isOrigin } from "@licet/protocol";
 import { join, resolve } from "node:path";
+import { ENVIRONMENT, LOG_LEVELS } from "./environment.ts";
 import { type TrustedProxies, trustedProxiesOf } from "./http/trusted-proxies.ts";
+import { type TracingConfig, readTracing } from "./tracing-config.ts";
 import { type RateLimitPolicy, DEFAULT_RATE_LIMITS, parseRateLimits } from "./http/rate-limit-policy.ts";
+
+export { ENVIRONMENT } from "./environment.ts";
+export type { TracingConfig } from "./tracing-config.ts";
 
 /** What an operator sets, read once at start; everything else derives from it. */
 export interface Config {
@@ -15,8 +20,10 @@ export interface Config {
   readonly journalFolder: string;
   /** PostgreSQL; undefined means the embedded PGlite. */
   readonly databaseUrl: string | undefined;
-  /** 32 bytes; undefined means a key file in the data folder. */
+  /** 32 bytes; undefined means a key file. */
   readonly masterKey: Uint8Array | undefined;
+  /** That file; undefined means master.key in the data folder. */
+  readonly masterKeyPath: string | undefined;
   /** 32 bytes that `licet keys rewrap` seals everything with instead. */
   readonly newMasterKey: Uint8Array | undefined;
   /** The file that has them, or will. */
@@ -50,6 +57,10 @@ export interface Config {
   /** Who may say where a request came from. */
   readonly trustedProxies: TrustedProxies;
   readonly connectionLimits: ConnectionLimits;
+  /** A port of this machine alone for /metrics without a token; undefined means none. */
+  readonly metricsPort: number | undefined;
+  /** Where traces go; undefined means nowhere. */
+  readonly tracing: TracingConfig | undefined;
   /** Stop when standard input closes, so that no server outlives the program that started it. */
   readonly exitWithParent: boolean;
 }
@@ -79,56 +90,10 @@ export interface ConnectionLimits {
 export const MODES = ["live", "test"] as const;
 export type Mode = (typeof MODES)[number];
 
-export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A configuration that cannot be meant: one clear line, and the boot stops. */
 export class ConfigError extends Error {}
-
-export const ENVIRONMENT = {
-  LICET_ORIGIN: "the origin the world sees, such as https://licet.example.org (default: http://localhost:<port>)",
-  LICET_HOST: "the address to listen on (default: 127.0.0.1)",
-  LICET_PORT: "the port to listen on; 0 picks a free one and needs no LICET_ORIGIN (default: 4242)",
-  LICET_DATA_DIR: "the folder for the embedded database and the master key (default: ./data)",
-  LICET_JOURNAL_DIR:
-    "the folder for the journal of refusals that a restore replays; best on another disk (default: journal in the data folder)",
-  DATABASE_URL: "a PostgreSQL connection string; without it the embedded database is used",
-  LICET_MASTER_KEY:
-    "32 bytes in base64url that seal private keys and secrets (default: a 0600 file in the data folder)",
-  LICET_NEW_MASTER_KEY: "32 bytes in base64url for licet keys rewrap, which seals everything anew with them",
-  LICET_NEW_MASTER_KEY_FILE: "a 0600 file with them, made by licet keys rewrap when it is not there",
-  LICET_MODE:
-    "live, or test: everything that is signed says test: true, and live readers refuse it; a database keeps its mode (default: live)",
-  LICET_LOG_LEVEL: `one of ${LOG_LEVELS.join(" ")} (default: info)`,
-  LICET_ALLOW_HOSTS: "host:port pairs, separated by commas, that webhooks and registrations may reach without https",
-  LICET_MAX_SOURCE_MEGABYTES: "the largest work that is read from its URL when it is registered (default: 2048)",
-  LICET_SESSION_HOURS: "how long a creator's session lasts (default: 12)",
-  LICET_RATE_LIMITS:
-    "off, or requests per seconds such as reading=30000/60,bulk=off for anonymous, reading, writing, bulk, revoking, tokens (docs/operations.md#limits has the defaults)",
-  LICET_INTERACTION_RETENTION_DAYS: "how long the interaction log is kept, by whole months (default: 365)",
-  LICET_COMPACTION_AFTER_HOURS:
-    "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
-  LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
-  LICET_UNREADY_SECONDS:
-    "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",
-  LICET_DATABASE_POOL: "connections to PostgreSQL at once (default: 10)",
-  LICET_STATEMENT_SECONDS: "how long PostgreSQL may work on one statement (default: 60)",
-  LICET_LOCK_SECONDS: "how long one statement may wait for locks (default: 20)",
-  LICET_IDLE_TRANSACTION_SECONDS: "when PostgreSQL ends a transaction that nobody goes on with (default: 60)",
-  LICET_COPIES_DIR: "a folder for copies of the public documents, which any web server can serve (default: none)",
-  LICET_DOCUMENT_MEMORY_MB: "how much memory copies of documents may take (default: 256)",
-  LICET_TLS_CERT: "a PEM file with the certificate and its chain, for TLS by this server; read again when it changes",
-  LICET_TLS_KEY: "a PEM file with the certificate's private key",
-  LICET_MTLS_PORT: "a second port that asks clients for a certificate; needs LICET_TLS_CERT",
-  LICET_MTLS_CA: "a PEM file with the authorities whose certificates tls_client_auth accepts",
-  LICET_TRUSTED_PROXIES:
-    "IP addresses and CIDR ranges, separated by commas, of proxies whose X-Forwarded-For, Forwarded and Client-Cert are believed",
-  LICET_MAX_CONNECTIONS: "how many connections are open at most (default: 10000)",
-  LICET_MAX_CONNECTIONS_PER_ADDRESS: "how many of them from one address (default: 256)",
-  LICET_HEADERS_SECONDS: "how long a client may take to send a request's headers (default: 15)",
-  LICET_REQUEST_SECONDS: "how long a client may take to send a whole request (default: 120)",
-  LICET_EXIT_WITH_PARENT: "1 stops the server when its standard input closes (default: 0)",
-} as const;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -152,6 +117,7 @@ export function readConfig(env: Environment): Config {
     journalFolder: readJournalFolder(env),
     databaseUrl: readDatabaseUrl(env["DATABASE_URL"]),
     masterKey: readMasterKey(env["LICET_MASTER_KEY"]),
+    masterKeyPath: readMasterKeyPath(env),
     newMasterKey: readMasterKey(env["LICET_NEW_MASTER_KEY"], "LICET_NEW_MASTER_KEY"),
     newMasterKeyPath: readNewMasterKeyPath(env),
     mode: readMode(env["LICET_MODE"]),
@@ -173,6 +139,8 @@ export function readConfig(env: Environment): Config {
     mtlsCaPath: readMtlsCaPath(env),
     trustedProxies,
     connectionLimits: readConnectionLimits(env),
+    metricsPort: readMetricsPort(env, port),
+    tracing: readTracing(env, refuseSetting),
     exitWithParent: readNumber(env, "LICET_EXIT_WITH_PARENT", 0, { min: 0, max: 1 }) === 1,
   };
 }
@@ -313,6 +281,25 @@ function readDatabaseLimits(env: Environment): DatabaseLimits {
     lockSeconds,
     idleTransactionSeconds: readNumber(env, "LICET_IDLE_TRANSACTION_SECONDS", 60, { min: 1, max: 3_600 }),
   };
+}
+
+function readMasterKeyPath(env: Environment): string | undefined {
+  const path = readPath(env, "LICET_MASTER_KEY_FILE");
+  if (path !== undefined && env["LICET_MASTER_KEY"] !== undefined)
+    throw new ConfigError("LICET_MASTER_KEY_FILE: expected it or LICET_MASTER_KEY, got both");
+  return path;
+}
+
+function readMetricsPort(env: Environment, port: number): number | undefined {
+  if (env["LICET_METRICS_PORT"] === undefined) return undefined;
+  const metricsPort = readNumber(env, "LICET_METRICS_PORT", 0, { min: 1, max: MAX_PORT });
+  if (metricsPort === port || String(metricsPort) === env["LICET_MTLS_PORT"])
+    throw new ConfigError(`LICET_METRICS_PORT: expected a port of its own, got ${metricsPort}, which is taken`);
+  return metricsPort;
+}
+
+function refuseSetting(name: string, sentence: string): never {
+  throw new ConfigError(`${name}: ${sentence}`);
 }
 
 function readNewMasterKeyPath(env: Environment): string | undefined {

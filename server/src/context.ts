@@ -9,6 +9,8 @@ import type { Journal } from "./events/journal.ts";
 import type { Outbound } from "./http/outbound.ts";
 import type { RateLimits } from "./http/rate-limits.ts";
 import type { Jobs } from "./jobs/jobs.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+import type { Tracing } from "./telemetry/tracing.ts";
 
 /** Where time comes from; tests hold their own. */
 export interface Clock {
@@ -44,6 +46,8 @@ export interface Context {
   readonly jobs: Jobs;
   readonly rateLimits: RateLimits;
   readonly outbound: Outbound;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
 }
 
 /** Seconds since the epoch, as signed things count. */

@@ -7,7 +7,7 @@ const PROGRESS_ROWS = 5_000;
 
 /**
  * What the server's program does without serving: `restore <backup> [--dry-run] [--journal
- * <folder>]…`, `check-backup <backup>` and `rewrap`. Prints lines of JSON, the last one with the result.
+ * <folder>]…`, `check-backup <backup>`, `rewrap`, `check-config` and `examine`. Prints lines of JSON, the last one with the result.
  */
 export async function runOffline(
   [verb, path, ...options]: readonly string[],
@@ -19,9 +19,20 @@ export async function runOffline(
     print({ result: await changeMasterKey(readConfig(), (sealed) => print({ progress: { sealed } })) });
     return;
   }
+  if (verb === "check-config" && path === undefined) {
+    const { checkDatabase } = await import("./examine.ts");
+    const config = readConfig();
+    print({ result: { origin: config.origin, database: await checkDatabase(config) } });
+    return;
+  }
+  if (verb === "examine" && path === undefined) {
+    const { examine } = await import("./examine.ts");
+    print({ result: { findings: await examine(readConfig()) } });
+    return;
+  }
   if (path === undefined || (verb !== "restore" && verb !== "check-backup"))
     throw new ConfigError(
-      `expected rewrap, or restore or check-backup and a file, got ${verb ?? "nothing"} ${path ?? ""}`,
+      `expected rewrap, check-config or examine, or restore or check-backup and a file, got ${verb ?? "nothing"} ${path ?? ""}`,
     );
   if (verb === "check-backup") {
     const { header, end } = await checkBackup(path);

@@ -22,6 +22,7 @@ import { deleteExpired } from "./http/oauth/store.ts";
 import { forgetKeys } from "./http/idempotency.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { createOutbound } from "./http/outbound.ts";
+import { openMetricsPort } from "./http/metrics-routes.ts";
 import { createJournal } from "./events/journal.ts";
 import { markHandled, readUnhandled } from "./events/store.ts";
 import { type InteractionLog, createInteractionLog } from "./interactions/interaction-log.ts";
@@ -34,6 +35,8 @@ import { retireKeys } from "./keys/rotate-keys.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
+import { createDatabaseMeasures } from "./telemetry/measure-database.ts";
+import { type Telemetry, createTelemetry } from "./telemetry/telemetry.ts";
 import { type Deliveries, startDeliveries } from "./webhooks/deliver.ts";
 import { fanOut } from "./webhooks/fan-out.ts";
 import { forgetDeliveries } from "./webhooks/forget-deliveries.ts";
@@ -84,17 +87,27 @@ export async function startServer({ config, clock = SYSTEM_CLOCK }: ServerOption
   const { origin, mtlsOrigin } = listening;
   const undo: (() => unknown)[] = [() => listening.close()];
   try {
-    const database = await openDatabase(config, log);
+    const telemetry = createTelemetry(config);
+    undo.unshift(() => telemetry.tracing.stop());
+    const database = await openDatabase(config, log, telemetry.tracing);
     undo.unshift(() => database.close());
     const added = await migrate(database);
     if (added.length > 0) log.info({ migrations: added }, "the database is up to date");
-    const jobs = await startJobs(database, log);
+    const jobs = await startJobs(database, log, telemetry.metrics);
     undo.unshift(() => jobs.stop());
     const notices = await startNotices(database, log);
     undo.unshift(() => notices.stop());
     // Of servers that start for the first time together, one makes keys, terms and the operator's token.
     const running = await database.alone(async () => {
-      const ctx = await createContext({ config: { ...config, origin }, clock, database, jobs, notices, log });
+      const ctx = await createContext({
+        config: { ...config, origin },
+        clock,
+        database,
+        jobs,
+        notices,
+        log,
+        telemetry,
+      });
       const stop = await serve(ctx, listening, database);
       return { origin, mtlsOrigin, bootstrapToken: await createBootstrapToken(ctx), ctx, stop };
     });
@@ -113,11 +126,14 @@ interface ContextParts {
   readonly jobs: Jobs;
   readonly notices: Notices;
   readonly log: Context["log"];
+  /** By default nothing is traced, and what is counted nobody reads. */
+  readonly telemetry?: Telemetry;
 }
 
 /** Wires what operations need. */
 export async function createContext(parts: ContextParts): Promise<Context> {
   const { config, clock, jobs, notices, log } = parts;
+  const { metrics, tracing } = parts.telemetry ?? createTelemetry({ tracing: undefined });
   const { db } = parts.database;
   const { origin } = config;
   await settleMasterKey(config, (key) => opensKeys(db, sealerOf(key)));
@@ -137,8 +153,10 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     documents,
     journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
     jobs,
-    rateLimits: createRateLimits({ config, db, log }),
-    outbound: createOutbound({ allowedHosts: config.allowedHosts }),
+    rateLimits: createRateLimits({ config, db, log, metrics }),
+    outbound: createOutbound({ allowedHosts: config.allowedHosts, tracing }),
+    metrics,
+    tracing,
   };
 }
 
@@ -154,6 +172,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   let draining = false;
   const oauth = await createOauthServer(ctx, listening);
   const interactions = createInteractionLog(ctx);
+  const closeMetrics = await answerMetrics(ctx, database);
   await sweepRequests(ctx, interactions);
   const api = createApp(ctx, { oauth, interactions, isDraining: () => draining });
   const answer = createNodeHandler(ctx, {
@@ -178,9 +197,11 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
     await deliveries.settle();
     await ctx.journal.close();
     await ctx.outbound.close();
+    await closeMetrics();
     await copies?.stop();
     await ctx.notices.stop();
     await database.close();
+    await ctx.tracing.stop();
   };
   return () => (stopped ??= stop());
 }
@@ -192,6 +213,18 @@ async function sweepRequests(ctx: Context, interactions: InteractionLog): Promis
   ctx.jobs.every(SWEEP_SECONDS.months, "turn the interaction log's months", interactions.turnMonths);
   ctx.jobs.every(SWEEP_SECONDS.idempotency, "forget idempotency keys", () => forgetKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rateLimits, "forget full buckets", ctx.rateLimits.sweep);
+}
+
+/** Says what the metrics are read from, and opens their own port if there is to be one. */
+function answerMetrics(ctx: Context, database: Database): Promise<() => Promise<void>> {
+  ctx.metrics.watch({
+    pool: database.pool,
+    isListenerCurrent: ctx.notices.isCurrent,
+    journalFailingSinceMs: ctx.journal.failingSinceMs,
+    nowMs: ctx.clock.nowMs,
+    measureDatabase: createDatabaseMeasures(ctx),
+  });
+  return openMetricsPort(ctx.config, ctx.metrics);
 }
 
 /** A copy's reader cannot have it signed again, so a server that keeps copies signs ahead. */

@@ -1,8 +1,9 @@
-import type { JsonValue, Result } from "@licet/protocol";
+import { type JsonValue, KEY_PURPOSES, type Result, parseJsonObject } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { markCompromised, retireKey } from "../creators/end-key.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { changeClientState } from "../http/oauth/clients.ts";
+import { restoreRevokedKey } from "../keys/restore-key.ts";
 import { revokeKey } from "../keys/revoke-key.ts";
 import { retireReceiptKey, revokeReceiptKey } from "../marketplaces/end-receipt-key.ts";
 import type { JournalEvent } from "./read-journal.ts";
@@ -24,14 +25,7 @@ export async function replayCredential(then: Context, event: JournalEvent): Prom
 type Body = JournalEvent["body"];
 
 const OPERATIONS: Readonly<Record<string, (then: Context, body: Body) => Promise<Result<unknown>>>> = {
-  "key.revoked": (then, body) =>
-    writeFact(then, (fact) =>
-      revokeKey(fact, {
-        kid: textOf(body["kid"]),
-        compromisedSince: body["compromised"] === true ? numberOf(body["since"]) : undefined,
-        by: textOf(body["by"]),
-      }),
-    ),
+  "key.revoked": replayKeyRevocation,
   "creator-key.revoked": (then, body) =>
     writeFact(then, (fact) =>
       markCompromised(fact, { ...creatorKeyOf(body), since: numberOf(body["compromised_since"]) }),
@@ -48,6 +42,25 @@ const OPERATIONS: Readonly<Record<string, (then: Context, body: Body) => Promise
   // The new secret is lost, and the old one may be known to somebody else: nobody uses either until the operator says so.
   "client.credentials-changed": (then, body) => changeClientState(then, textOf(body["client_id"]), "suspend"),
 };
+
+/** A key that was made after the backup is lost, and is listed as revoked all the same. */
+async function replayKeyRevocation(then: Context, body: Body): Promise<Result<unknown>> {
+  const revocation = {
+    kid: textOf(body["kid"]),
+    compromisedSince: body["compromised"] === true ? numberOf(body["since"]) : undefined,
+    by: textOf(body["by"]),
+  };
+  const revoked = await writeFact(then, (fact) => revokeKey(fact, revocation));
+  const purpose = KEY_PURPOSES.find((known) => known === body["purpose"]);
+  const publicJwk = parseJsonObject(textOf(body["public_jwk"]));
+  if (revoked.ok || revoked.refusal.code !== "not_found" || purpose === undefined || !publicJwk.ok) return revoked;
+  const { compromisedSince, by } = revocation;
+  const notBefore = numberOf(body["not_before"]);
+  const notAfter = numberOf(body["not_after"]);
+  return writeFact(then, (fact) =>
+    restoreRevokedKey(fact, { publicJwk: publicJwk.value, purpose, notBefore, notAfter, compromisedSince, by }),
+  );
+}
 
 function creatorKeyOf(body: Body) {
   return { creatorId: textOf(body["creator_id"]), kid: textOf(body["kid"]), principal: OPERATOR };

@@ -18,7 +18,7 @@ import type { JournalEvent, JournalFact } from "./read-journal.ts";
 import { readListedJtis } from "./store.ts";
 
 /** Why something refuses that the backup took for standing. Its own reason is not in the journal, which holds no free text. */
-export const REPLAYED_REASON = "kept_in_the_journal";
+const REPLAYED_REASON = "kept_in_the_journal";
 /** The actor of what the restore decides itself. */
 const BY_RESTORE = "restore";
 

@@ -211,6 +211,46 @@ describe("a restore of a backup, after much was refused", () => {
   });
 });
 
+interface ListedKey {
+  readonly kid: string;
+  readonly purpose: string;
+  readonly status: string;
+  readonly not_after: string;
+}
+
+async function readKeys({ platform }: Site): Promise<readonly ListedKey[]> {
+  return expectStatus(await platform.anonymous.get("/.well-known/keys.json"), 200).body.keys;
+}
+
+describe("a restore of a backup that is older than a key", () => {
+  test("lists the key as revoked when it was, and has another one sign", async () => {
+    const site = await sites.open(await sites.createDatabase());
+    const { platform } = site;
+    const before = (await readKeys(site)).find((key) => key.purpose === "document" && key.status === "active");
+    const path = await site.backUp();
+    const { rotated } = expectStatus(
+      await platform.operator.post("/api/v1/keys/rotations", { purposes: ["document"] }),
+      201,
+    ).body;
+    const lost: string = rotated[0].kid;
+    const ended = [before?.kid ?? "", lost];
+    for (const kid of ended) expectStatus(await platform.operator.post(`/api/v1/keys/${kid}/revoke`, {}), 200);
+    const listed = (await readKeys(site)).filter((key) => ended.includes(key.kid));
+    await site.stop();
+    const database = await sites.createDatabase();
+    const report = await sites.restore(site, { path, journals: [journalOf(site.database)], database });
+    expect(report.replayed).toMatchObject({ "key.revoked": 2 });
+    const back = await sites.open(database, { ...site, origin: platform.origin });
+    const keys = await readKeys(back);
+    expect(keys).toEqual(expect.arrayContaining([...listed]));
+    expect(listed.map((key) => key.status)).toEqual(["revoked", "revoked"]);
+    const active = keys.filter((key) => key.purpose === "document" && key.status === "active");
+    expect(active.map((key) => ended.includes(key.kid))).toEqual([false]);
+    await inspect(back);
+    await back.stop();
+  });
+});
+
 /** The other engine is at hand only where there is a PostgreSQL server. */
 describe.skipIf(engine === "pglite" || postgresUrl === undefined)("a restore into the other engine", () => {
   test("works from PostgreSQL into the embedded database, and back", async () => {

@@ -16,12 +16,14 @@ import { type Config, ConfigError } from "../config.ts";
 
 const KEY_BYTES = 32;
 
-export function masterKeyPath({ dataFolder }: Pick<Config, "dataFolder">): string {
-  return join(dataFolder, "master.key");
+type KeyPlace = Pick<Config, "dataFolder" | "masterKeyPath">;
+
+export function masterKeyPath({ dataFolder, masterKeyPath: path }: KeyPlace): string {
+  return path ?? join(dataFolder, "master.key");
 }
 
 /** Where a new key waits while everything is sealed anew. */
-function nextKeyPath(config: Pick<Config, "dataFolder">): string {
+function nextKeyPath(config: KeyPlace): string {
   return `${masterKeyPath(config)}.new`;
 }
 
@@ -34,7 +36,7 @@ export function readMasterKey(config: Config, { isFirstStart }: { readonly isFir
       throw new ConfigError(
         `${path}: expected the master key that this database was sealed with, found no file; put it back, or set LICET_MASTER_KEY`,
       );
-    mkdirSync(config.dataFolder, { recursive: true, mode: 0o700 });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeKey(path, randomBytes(KEY_BYTES));
   }
   return readKeyFile(path);
@@ -68,7 +70,7 @@ export function writeNextKey(config: Config, key: Uint8Array): void {
 /** The new key takes the place of the old one, once everything is sealed with it. */
 export function promoteNextKey(config: Config): void {
   renameSync(nextKeyPath(config), masterKeyPath(config));
-  syncFolder(config.dataFolder);
+  syncFolder(dirname(masterKeyPath(config)));
 }
 
 /**

@@ -40,6 +40,11 @@ async function readApplied(database: Database): Promise<readonly { readonly name
   return rows;
 }
 
+/** The names of the migrations that this version knows, in order. */
+export async function listMigrations(): Promise<readonly string[]> {
+  return (await readMigrations()).map(({ name }) => name);
+}
+
 async function readMigrations(): Promise<readonly Migration[]> {
   const names = (await readdir(FOLDER)).filter((name) => name.endsWith(".sql")).sort();
   return Promise.all(

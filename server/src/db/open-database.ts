@@ -11,6 +11,9 @@ import { exclusivePgliteDialect } from "./exclusive-pglite.ts";
 import { listenOnPostgres } from "./listen-postgres.ts";
 import { type Listener, type NoticeReceiver, NOTICE_CHANNEL } from "./notifications.ts";
 import type { Tables } from "./tables.ts";
+import type { PoolState } from "../telemetry/metrics.ts";
+import { tracedDialect } from "../telemetry/traced-dialect.ts";
+import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
 
 export type Db = Kysely<Tables>;
 export type Trx = Transaction<Tables>;
@@ -25,6 +28,8 @@ export interface Database {
   readonly listen: (listening: NoticeReceiver) => Promise<Listener>;
   /** Does something that no two servers of this database may do at once. */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
+  /** How busy the connections are; undefined with the one connection of the embedded database. */
+  readonly pool: () => PoolState | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -37,20 +42,20 @@ const BOSS_POOL_SIZE = 4;
 const INT8_OID = 20;
 
 /** Opens PostgreSQL when `DATABASE_URL` says so, otherwise PGlite in the data folder, held exclusively. */
-export async function openDatabase(config: Config, log: Logger): Promise<Database> {
+export async function openDatabase(config: Config, log: Logger, tracing: Tracing = NO_TRACING): Promise<Database> {
   return config.databaseUrl === undefined
-    ? openPglite(config.dataFolder)
-    : openPostgres(config.databaseUrl, config.databaseLimits, log);
+    ? openPglite(config.dataFolder, tracing)
+    : openPostgres(config.databaseUrl, { limits: config.databaseLimits, log, tracing });
 }
 
-async function openPglite(dataFolder: string): Promise<Database> {
+async function openPglite(dataFolder: string, tracing: Tracing): Promise<Database> {
   const release = lockDataFolder(dataFolder);
   const folder = join(dataFolder, "pglite");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const pglite = await PGlite.create(folder);
   return {
     engine: "pglite",
-    db: new Kysely<Tables>({ dialect: exclusivePgliteDialect(pglite) }),
+    db: new Kysely<Tables>({ dialect: tracedDialect(exclusivePgliteDialect(pglite), tracing) }),
     runScript: async (script) => {
       try {
         await pglite.exec(script);
@@ -65,6 +70,7 @@ async function openPglite(dataFolder: string): Promise<Database> {
       return { isCurrent: () => true, stop: () => pglite.unlisten(NOTICE_CHANNEL) };
     },
     alone: (work) => work(),
+    pool: () => undefined,
     close: async () => {
       await pglite.close();
       release();
@@ -72,7 +78,13 @@ async function openPglite(dataFolder: string): Promise<Database> {
   };
 }
 
-async function openPostgres(connectionString: string, limits: DatabaseLimits, log: Logger): Promise<Database> {
+interface PostgresParts {
+  readonly limits: DatabaseLimits;
+  readonly log: Logger;
+  readonly tracing: Tracing;
+}
+
+async function openPostgres(connectionString: string, { limits, log, tracing }: PostgresParts): Promise<Database> {
   const pool = new pg.Pool({
     connectionString,
     max: limits.poolSize,
@@ -93,7 +105,7 @@ async function openPostgres(connectionString: string, limits: DatabaseLimits, lo
     client.on("error", (error) => log.warn({ error: error.message }, "a database connection broke")),
   );
   pool.on("error", () => undefined);
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Tables>({ dialect: tracedDialect(new PostgresDialect({ pool }), tracing) });
   await sql`select 1`.execute(db);
   return {
     engine: "postgres",
@@ -102,6 +114,7 @@ async function openPostgres(connectionString: string, limits: DatabaseLimits, lo
     bossOptions: { connectionString, useListenNotify: true, max: BOSS_POOL_SIZE, application_name: "licet jobs" },
     listen: (listening) => listenOnPostgres({ ...listening, connectionString, log }),
     alone: (work) => holdingLock(connectionString, work),
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => db.destroy(),
   };
 }

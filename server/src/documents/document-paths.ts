@@ -36,6 +36,21 @@ export function isDocumentPath(path: string): boolean {
   return identifier === undefined || isIdentifier(identifier);
 }
 
+const KINDS: readonly (readonly [start: string, kind: string])[] = [
+  ["/.well-known/dataset-status/", "dataset-status"],
+  ["/.well-known/consent-revocations", "consent-revocations"],
+  ["/.well-known/keys.json", "key-set"],
+  ["/.well-known/did.json", "did-document"],
+  ["/status-lists/", "status-list"],
+  ["/terms/", "terms"],
+];
+
+/** What kind of document lives at a path, for counting: one of eight words. */
+export function documentKindOf(path: string): string {
+  const known = KINDS.find(([start]) => path.startsWith(start))?.[1];
+  return known ?? (path.includes("/versions/") ? "manifest" : "current-manifest");
+}
+
 /** Tags for purging by tag. An identifier may hold characters that a tag may not, so it is hashed. */
 export const documentTags = {
   all: "licet",

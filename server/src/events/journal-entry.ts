@@ -50,7 +50,7 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "dataset.resumed": ["dataset_id", "by", "at"],
   "dataset.withdrawn": ["dataset_id", "by", "at"],
   "dataset.published": ["dataset_id", "version"],
-  "key.revoked": ["kid", "since", "compromised", "by"],
+  "key.revoked": ["kid", "since", "compromised", "by", "purpose", "public_jwk", "not_before", "not_after"],
   "creator-key.revoked": ["creator_id", "kid", "compromised_since", "by"],
   "creator-key.retired": ["creator_id", "kid", "by"],
   "receipt-key.revoked": ["marketplace_id", "kid", "compromised_since", "by"],

@@ -166,14 +166,17 @@ async function openFile({ folder, origin, clock }: JournalParts): Promise<OpenFi
 
 /** The newest file and its last whole line: whoever takes a file away, or cuts its end off, breaks this link. */
 async function lastLine(folder: string): Promise<{ readonly file: string; readonly sha256: string } | null> {
-  const newest = (await readdir(folder))
-    .filter((name) => JOURNAL_FILE.test(name))
-    .sort()
-    .at(-1);
-  if (newest === undefined) return null;
-  const text = await readFile(join(folder, newest), "utf8");
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
-  return { file: newest, sha256: sha256Hex(whole.at(-2) ?? "") };
+  const names = (await readdir(folder)).filter((name) => JOURNAL_FILE.test(name)).sort();
+  for (const file of names.toReversed()) {
+    const text = await readFile(join(folder, file), "utf8");
+    const line = text
+      .slice(0, text.lastIndexOf("\n") + 1)
+      .split("\n")
+      .at(-2);
+    // A file that is being made, or whose server died while it made it, has no line to follow.
+    if (line !== undefined) return { file, sha256: sha256Hex(line) };
+  }
+  return null;
 }
 
 /** A new name is on disk only once its folder is. */

@@ -10,6 +10,7 @@ import {
   isRefusing,
   journalText,
 } from "./journal-entry.ts";
+import type { RunningSpan } from "../telemetry/tracing.ts";
 import { insertJournalRow } from "./journal-store.ts";
 import { type NewEvent, insertEvents } from "./store.ts";
 
@@ -49,11 +50,26 @@ const RETRYABLE = new Set(["40001", "40P01", "23505"]);
  * documents; each by id.
  */
 export async function writeFact<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<Result<T>> {
+  return ctx.tracing.within({ name: "fact" }, (span) => writeUntilDone(ctx, work, span));
+}
+
+async function writeUntilDone<T>(
+  ctx: Context,
+  work: (fact: Fact) => Promise<Result<T>>,
+  span: RunningSpan,
+): Promise<Result<T>> {
+  const startedMs = performance.now();
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await writeOnce(ctx, work);
+      const { result, isRefusing } = await writeOnce(ctx, work);
+      ctx.metrics.factWritten({ isRefusing, seconds: (performance.now() - startedMs) / 1_000 });
+      span.note({ "licet.fact.refusing": isRefusing, "licet.fact.attempts": attempt });
+      return result;
     } catch (error) {
-      if (error instanceof Refused) return { ok: false, refusal: error.refusal };
+      if (error instanceof Refused) {
+        span.note({ "licet.refusal": error.refusal.code });
+        return { ok: false, refusal: error.refusal };
+      }
       if (attempt >= MAX_ATTEMPTS || !isRetryable(error)) throw error;
       ctx.log.debug({ attempt }, "a transaction lost against another one and is tried again");
     }
@@ -69,7 +85,12 @@ class Refused extends Error {
   }
 }
 
-async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<Result<T>> {
+interface WrittenFact<T> {
+  readonly result: Result<T>;
+  readonly isRefusing: boolean;
+}
+
+async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<WrittenFact<T>> {
   const atMs = ctx.clock.nowMs();
   const now = Math.floor(atMs / 1_000);
   const afterCommit: (() => void)[] = [];
@@ -115,7 +136,7 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
   // What refuses nothing is in the journal so that it can be missed: nobody waits for the disk for that.
   const appended = ctx.journal.append(journal.rows);
   if (journal.isRefusing) await appended;
-  return result;
+  return { result, isRefusing: journal.isRefusing };
 }
 
 /** Answers the events' ids, in order. */

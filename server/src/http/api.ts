@@ -16,6 +16,7 @@ import { type ApiContext, type ApiEnv, noteDataset, sendProblem } from "./api-co
 import { AUTHORIZATION, type RouteName, type Rule, authorize } from "./authorization.ts";
 import { keepAnswer } from "./idempotency.ts";
 import { limitRate } from "./rate-limits.ts";
+import { noteRouteOf } from "../telemetry/observe-request.ts";
 
 export { type Api, type ApiContext, type ApiEnv, noteDataset, sendProblem } from "./api-context.ts";
 
@@ -92,8 +93,10 @@ function isRouteName(name: string): name is RouteName {
 /** What the path tells of a call; an operation that knows more says it with {@link noteDataset}. */
 function noteRoute(name: RouteName): MiddlewareHandler<ApiEnv> {
   const isAboutDataset = /^\w+ (\/api\/v1)?\/datasets\/\{id\}/.test(name);
+  const template = name.slice(name.indexOf(" ") + 1);
   return async (c, next) => {
     c.set("route", name);
+    noteRouteOf(c.env.incoming, template);
     if (isAboutDataset) noteDataset(c, c.req.param("id"), Number(c.req.param("version")));
     return next();
   };

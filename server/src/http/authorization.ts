@@ -24,6 +24,7 @@ export const AUTHORIZATION = {
   "GET /readyz": ANYONE,
   "GET /openapi.json": ANYONE,
   "GET /problems/{code}": ANYONE,
+  "GET /metrics": { operator: true, platform: "metrics:read" },
   "GET /.well-known/oauth-protected-resource": ANYONE,
 
   "POST /api/v1/creators": { operator: true, platform: "creators:write" },

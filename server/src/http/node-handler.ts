@@ -1,17 +1,20 @@
 import { getRequestListener } from "@hono/node-server";
 import { type Refusal, REFUSALS, problemOf, refuse } from "@licet/protocol";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import { ulid } from "ulid";
 import type { Context } from "../context.ts";
-import { isDocumentPath } from "../documents/document-paths.ts";
+import { documentKindOf, isDocumentPath } from "../documents/document-paths.ts";
 import { sendDocument } from "../documents/serve-document.ts";
+import { noteRouteOf, observeRequest } from "../telemetry/observe-request.ts";
 import { addressKey } from "./address-key.ts";
 import type { Api } from "./api.ts";
 import { OAUTH_METADATA_PATH, type OauthServer } from "./oauth/provider.ts";
 import { peerOf } from "./peer.ts";
 import { headersOf, refusalOf } from "./rate-limits.ts";
+import { newRequestId } from "./request-id.ts";
 import { readTarget } from "./request-target.ts";
 
+/** How the public documents are counted, as one route. */
+const DOCUMENT_ROUTE = "document";
 const HSTS = "max-age=63072000; includeSubDomains";
 
 /** A token that a client asked for and got. */
@@ -34,6 +37,16 @@ export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: H
   const listener = getRequestListener(api.fetch);
   const isSecure = ctx.origin.startsWith("https:");
   return (request, response) => {
+    // What the world reads by, before everything else: whoever spells the path of a copy exactly gets it.
+    const copy = isReading(request) ? ctx.documents.peek(request.url ?? "/") : undefined;
+    if (copy === undefined) return observeRequest(ctx, request, response, () => answer(request, response));
+    if (isSecure) response.setHeader("strict-transport-security", HSTS);
+    ctx.metrics.documentServed(documentKindOf(copy.path), "memory");
+    logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
+    return sendDocument(request, response, copy);
+  };
+
+  function answer(request: IncomingMessage, response: ServerResponse): void {
     if (isSecure) response.setHeader("strict-transport-security", HSTS);
     const read = readTarget(request);
     if (!read.ok) return sendRefusal(ctx, response, read.refusal, { connection: "close" });
@@ -42,20 +55,24 @@ export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: H
     const path = target.split("?", 1)[0] ?? "/";
     const copy = isReading(request) ? ctx.documents.peek(path) : undefined;
     if (copy !== undefined) {
+      noteRouteOf(request, DOCUMENT_ROUTE);
+      ctx.metrics.documentServed(documentKindOf(path), "memory");
       logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
       return sendDocument(request, response, copy);
     }
     if (isDocumentPath(path)) {
+      noteRouteOf(request, DOCUMENT_ROUTE);
       logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
       return void answerDocument(ctx, request, response, path);
     }
     if (isOauthPath(path)) {
+      noteRouteOf(request, path === "/oauth/token" ? path : "/oauth");
       logAnswer(ctx, request, response, { level: "info", caller: "oauth" });
       tellOfToken(ctx, request, response, { oauth, onTokenIssued });
       return void answerOauth(ctx, oauth, request, response);
     }
     return void listener(request, response);
-  };
+  }
 }
 
 function tellOfToken(
@@ -111,7 +128,7 @@ function logAnswer(
   response: ServerResponse,
   { level, caller }: AnswerLog,
 ): void {
-  const requestId = newRequestId(ctx);
+  const requestId = newRequestId();
   response.setHeader("x-request-id", requestId);
   if (!ctx.log.isLevelEnabled(level)) return;
   const startedMs = performance.now();
@@ -122,10 +139,6 @@ function logAnswer(
     const duration_ms = Math.round(performance.now() - startedMs);
     ctx.log[level]({ request_id: requestId, method, path, status, caller, duration_ms }, "request");
   });
-}
-
-function newRequestId(ctx: Context): string {
-  return `req_${ulid(ctx.clock.nowMs())}`;
 }
 
 function isReading(request: IncomingMessage): boolean {
@@ -162,6 +175,7 @@ async function answerDocument(
       return sendRefusal(ctx, response, refuse("not_found", `there is no document at ${path}`).refusal, {
         "access-control-allow-origin": "*",
       });
+    ctx.metrics.documentServed(documentKindOf(path), "database");
     sendDocument(request, response, document);
   } catch (error) {
     ctx.log.error({ path, error: String(error) }, "a document could not be read");
@@ -178,7 +192,7 @@ function sendRefusal(
   headers: Record<string, string> = {},
 ): void {
   const given = response.getHeader("x-request-id");
-  const requestId = typeof given === "string" ? given : newRequestId(ctx);
+  const requestId = typeof given === "string" ? given : newRequestId();
   const { status } = REFUSALS[refusal.code];
   ctx.log.info({ request_id: requestId, status, code: refusal.code }, "a request was refused");
   const body = JSON.stringify({ ...problemOf(refusal, ctx.origin), request_id: requestId });

@@ -1,5 +1,6 @@
 import { type Result, accept, checkPublicUrl, refuse } from "@licet/protocol";
 import { Agent, type Dispatcher, request as sendRequest } from "undici";
+import { NO_TRACING, type SpanStart, type Tracing } from "../telemetry/tracing.ts";
 import { createDownloadSlots } from "./download-slots.ts";
 import { ForbiddenAddressError, type ResolveName, pinnedConnector, systemResolver } from "./pinned-connection.ts";
 
@@ -62,6 +63,7 @@ export interface OutboundOptions {
   /** Exact `host:port` pairs that may be private, or without https. */
   readonly allowedHosts: readonly string[];
   readonly resolve?: ResolveName;
+  readonly tracing?: Tracing;
 }
 
 const USER_AGENT = "Licet";
@@ -81,7 +83,11 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
  * Internet, or to a host that the operator allowed; the address that is called is the address that
  * was checked; limits on time, size, headers and redirects; nothing is decompressed.
  */
-export function createOutbound({ allowedHosts, resolve = systemResolver }: OutboundOptions): Outbound {
+export function createOutbound({
+  allowedHosts,
+  resolve = systemResolver,
+  tracing = NO_TRACING,
+}: OutboundOptions): Outbound {
   const agent = new Agent({
     connect: pinnedConnector(allowedHosts, resolve),
     headersTimeout: IDLE_TIMEOUT_MS,
@@ -94,12 +100,16 @@ export function createOutbound({ allowedHosts, resolve = systemResolver }: Outbo
   const call: Call = async (url, { method, headers, body = null }, signal) => {
     const target = checkOutboundUrl(url, allowedHosts);
     if (!target.ok) return target;
-    const answer = await sendRequest(target.value, {
-      method,
-      headers: { "user-agent": USER_AGENT, "accept-encoding": "identity", ...headers },
-      body,
-      signal,
-      dispatcher: agent,
+    const answer = await tracing.within(spanOf(method, target.value), async (span) => {
+      const answered = await sendRequest(target.value, {
+        method,
+        headers: { "user-agent": USER_AGENT, "accept-encoding": "identity", ...headers },
+        body,
+        signal,
+        dispatcher: agent,
+      });
+      span.note({ "http.response.status_code": answered.statusCode });
+      return answered;
     });
     // Whoever reads the body learns of its end; a body that is let go must not end the process.
     answer.body.on("error", () => undefined);
@@ -111,6 +121,21 @@ export function createOutbound({ allowedHosts, resolve = systemResolver }: Outbo
     read: (url, limits = {}) => read(call, url, limits),
     download: (url, limits, take) => slots.within(() => download(call, url, limits, take)),
     close: () => agent.destroy(),
+  };
+}
+
+/** Host and port say who was asked; the path and the query may hold secrets. Nobody outside is told of our traces. */
+function spanOf(method: string, { protocol, hostname, port }: URL): SpanStart {
+  const scheme = protocol.slice(0, -1);
+  return {
+    name: method,
+    kind: "client",
+    attributes: {
+      "http.request.method": method,
+      "url.scheme": scheme,
+      "server.address": hostname,
+      "server.port": port === "" ? (scheme === "https" ? 443 : 80) : Number(port),
+    },
   };
 }
 

@@ -1,8 +1,9 @@
 import type { X509Certificate } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { type ClientCertificates, readClientCert } from "./client-certificates.ts";
-import { type TrustedProxies, clientAddressOf } from "./trusted-proxies.ts";
+import { type TrustedProxies, clientAddressOf, plainAddress } from "./trusted-proxies.ts";
 
 /** Who is at the other end, as far as the transport shows. */
 export interface Peer {
@@ -37,12 +38,14 @@ export function peerOf(request: IncomingMessage): Peer {
  */
 export function identifyPeer(request: IncomingMessage, { proxies, certificates }: PeerRules): void {
   const said = stripProxyHeaders(request);
-  const remote = request.socket.remoteAddress ?? "";
-  const isProxy = proxies.includes(remote);
-  const address = clientAddressOf(
-    { peer: remote, forwarded: said.get("forwarded"), xForwardedFor: said.get("x-forwarded-for") },
-    proxies,
-  );
+  const remote = remoteOf(request.socket, proxies);
+  const { isProxy } = remote;
+  const address = isProxy
+    ? clientAddressOf(
+        { peer: remote.address, forwarded: said.get("forwarded"), xForwardedFor: said.get("x-forwarded-for") },
+        proxies,
+      )
+    : remote.address;
   const own = request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate() : undefined;
   if (own !== undefined) {
     const isCertified = request.socket instanceof TLSSocket && request.socket.authorized;
@@ -55,6 +58,23 @@ export function identifyPeer(request: IncomingMessage, { proxies, certificates }
     certificate: passedOn?.certificate,
     isCertified: passedOn !== undefined && certificates.isCertified(passedOn.certificate, passedOn.chain),
   });
+}
+
+interface Remote {
+  readonly address: string;
+  readonly isProxy: boolean;
+}
+
+const remotes = new WeakMap<Socket, Remote>();
+
+/** Who holds the other end; it stays the same for as long as the connection does. */
+function remoteOf(socket: Socket, proxies: TrustedProxies): Remote {
+  const known = remotes.get(socket);
+  if (known !== undefined) return known;
+  const text = socket.remoteAddress ?? "";
+  const remote = { address: plainAddress(text) ?? text, isProxy: proxies.includes(text) };
+  remotes.set(socket, remote);
+  return remote;
 }
 
 /** Repeated headers are one list (RFC 9110 section 5.3). */

@@ -35,7 +35,12 @@ const TABLE = "rate_limit";
  * One server counts in memory; several count in the database they share. A store that fails or
  * hangs never refuses anybody: each server then counts for itself until it is back.
  */
-export function createRateLimits({ config, db, log }: Pick<Context, "config" | "db" | "log">): RateLimits {
+export function createRateLimits({
+  config,
+  db,
+  log,
+  metrics,
+}: Pick<Context, "config" | "db" | "log" | "metrics">): RateLimits {
   const storeClient = config.databaseUrl === undefined ? undefined : createStoreClient({ db, log });
   const limiters = new Map(
     BUCKETS.flatMap((bucket) => {
@@ -55,6 +60,7 @@ export function createRateLimits({ config, db, log }: Pick<Context, "config" | "
           throw error;
         },
       );
+      if (!isAllowed) metrics.rateLimited(bucket);
       const remaining = isAllowed ? state.remainingPoints : 0;
       return { bucket, quota, isAllowed, remaining, resetSeconds: Math.max(1, Math.ceil(state.msBeforeNext / 1_000)) };
     },

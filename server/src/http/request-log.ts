@@ -1,14 +1,14 @@
 import type { MiddlewareHandler } from "hono";
-import { ulid } from "ulid";
 import type { Context } from "../context.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { peerOf } from "./peer.ts";
 import { actorOf } from "./principal.ts";
+import { newRequestId } from "./request-id.ts";
 
 /** Names each request, starts what it carries along, and writes one line when it is answered. */
 export function logRequest(ctx: Context): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
-    const requestId = `req_${ulid(ctx.clock.nowMs())}`;
+    const requestId = newRequestId();
     const startedMs = performance.now();
     c.set("requestId", requestId);
     c.set("clientAddress", peerOf(c.env.incoming).address);

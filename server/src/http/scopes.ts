@@ -12,6 +12,7 @@ export const PLATFORM_SCOPES = [
   "marketplaces:read",
   "receipts:read",
   "interactions:read",
+  "metrics:read",
 ] as const;
 
 export const MARKETPLACE_SCOPES = [

@@ -68,7 +68,7 @@ export function clientAddressOf({ peer, forwarded, xForwardedFor }: Hop, trusted
 }
 
 /** One spelling for each address: IPv4-mapped IPv6 as IPv4, IPv6 in lower case and short, no zone. */
-function plainAddress(text: string): string | undefined {
+export function plainAddress(text: string): string | undefined {
   return parseAddress(text)?.toString();
 }
 

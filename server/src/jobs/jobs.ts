@@ -1,6 +1,7 @@
 import { type Job, type JobResult, PgBoss, fromKysely } from "pg-boss";
 import type { Logger } from "pino";
 import type { Database, Trx } from "../db/open-database.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 
 /** The queues. They wake workers; order and truth live in the slices' own tables. */
 export const QUEUES = ["fan-out", "register-dataset"] as const;
@@ -37,7 +38,7 @@ const WORK_OPTIONS = {
 const STOP_TIMEOUT_MS = 10_000;
 const QUEUE_OPTIONS = { notify: true, retryLimit: 20, retryDelay: 1, retryBackoff: true, retryDelayMax: 60 };
 
-export async function startJobs(database: Database, log: Logger): Promise<Jobs> {
+export async function startJobs(database: Database, log: Logger, metrics?: Pick<Metrics, "sweepEnded">): Promise<Jobs> {
   const boss = new PgBoss({ ...database.bossOptions, schema: "pgboss" });
   boss.on("error", (error) => log.error({ error: error.message }, "the job queue failed"));
   await boss.start();
@@ -62,7 +63,7 @@ export async function startJobs(database: Database, log: Logger): Promise<Jobs> 
       });
     },
     every: (seconds, name, sweep) => {
-      timers.add(startSweep({ seconds, name, sweep, log, sweeps, signal: stopping.signal }));
+      timers.add(startSweep({ seconds, name, sweep, log, metrics, sweeps, signal: stopping.signal }));
     },
     stop: async () => {
       stopping.abort();
@@ -92,16 +93,24 @@ interface Sweep {
   readonly name: string;
   readonly sweep: (signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
+  readonly metrics: Pick<Metrics, "sweepEnded"> | undefined;
   readonly sweeps: Set<Promise<void>>;
   readonly signal: AbortSignal;
 }
 
-function startSweep({ seconds, name, sweep, log, sweeps, signal }: Sweep): NodeJS.Timeout {
+function startSweep({ seconds, name, sweep, log, metrics, sweeps, signal }: Sweep): NodeJS.Timeout {
   let running: Promise<void> | undefined;
   return setInterval(() => {
     if (running !== undefined) return;
+    const startedMs = performance.now();
+    const ended = (isDone: boolean): void =>
+      metrics?.sweepEnded(name, { isDone, seconds: (performance.now() - startedMs) / 1_000 });
     const run = sweep(signal)
-      .catch((error: unknown) => log.error({ sweep: name, error: String(error) }, "a sweep failed"))
+      .then(() => ended(true))
+      .catch((error: unknown) => {
+        ended(false);
+        log.error({ sweep: name, error: String(error) }, "a sweep failed");
+      })
       .finally(() => {
         sweeps.delete(run);
         running = undefined;

@@ -2,6 +2,7 @@ import {
   type Algorithm,
   type KeyPurpose,
   type PrivateJwk,
+  type PublicJwk,
   canonicalize,
   generatePrivateJwk,
   publicJwkOf,
@@ -42,7 +43,7 @@ export async function createKey(
     purpose,
     alg,
     public_jwk: canonicalize({ ...publicJwkOf(jwk) }),
-    sealed_jwk: sealer.seal(sealLabel(kid), JSON.stringify(jwk)),
+    sealed_jwk: sealKey(sealer, kid, jwk),
     status: "active",
     not_before: now - BACKDATE_SECONDS,
     not_after: now + LIFETIME_SECONDS,
@@ -53,6 +54,11 @@ export async function createKey(
   };
   await insertSigningKey(trx, row);
   return row;
+}
+
+/** A key as it is kept. */
+export function sealKey(sealer: Sealer, kid: string, jwk: PrivateJwk | PublicJwk): Uint8Array {
+  return sealer.seal(sealLabel(kid), JSON.stringify(jwk));
 }
 
 export function openKey(sealer: Sealer, row: SigningKeyRow): PrivateJwk {

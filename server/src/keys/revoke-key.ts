@@ -16,6 +16,7 @@ import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
 import { createKey } from "./create-key.ts";
 import { republishKeySet } from "./publish-key-set.ts";
+import { revokedKeyBody } from "./restore-key.ts";
 import { LEAD_SECONDS } from "./rotate-keys.ts";
 import {
   type SigningKeyRow,
@@ -74,7 +75,13 @@ export async function revokeKey(fact: Fact, { kid, compromisedSince, by }: KeyRe
   fact.record({
     type: "key.revoked",
     aggregate: kid,
-    body: { kid, purpose, since, compromised: compromisedSince !== undefined, by, ...successorBody(successor) },
+    body: {
+      ...revokedKeyBody(row),
+      since,
+      compromised: compromisedSince !== undefined,
+      by,
+      ...successorBody(successor),
+    },
   });
   await republishKeySet(fact, [kid]);
   return accept({ row: { ...row, ...revoked }, since, successor, signedAgain });

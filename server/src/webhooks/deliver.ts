@@ -114,7 +114,13 @@ interface Attempt {
 }
 
 /** Sends a delivery once, records what came of it, and judges an endpoint that fails. */
-async function attempt(ctx: Context, record: AttemptRecorder, { delivery, oldSecrets }: Attempt): Promise<void> {
+async function attempt(ctx: Context, record: AttemptRecorder, work: Attempt): Promise<void> {
+  const { attempts, change } = work.delivery;
+  const attributes = { "licet.webhook.attempt": attempts, "licet.webhook.change": change };
+  await ctx.tracing.within({ name: "webhook delivery", attributes }, () => attemptOnce(ctx, record, work));
+}
+
+async function attemptOnce(ctx: Context, record: AttemptRecorder, { delivery, oldSecrets }: Attempt): Promise<void> {
   const atMs = ctx.clock.nowMs();
   const startedMs = performance.now();
   const answer = await sendDelivery(ctx, delivery, oldSecrets);
@@ -122,6 +128,7 @@ async function attempt(ctx: Context, record: AttemptRecorder, { delivery, oldSec
     at_ms: atMs,
     duration_ms: Math.round(performance.now() - startedMs),
   });
+  ctx.metrics.deliveryAttempted(outcomeOf(ended), (performance.now() - startedMs) / 1_000);
   const isRecorded = await record(ended);
   if (!isRecorded || ended.state === "delivered") return;
   const { endpoint_id, dataset_id, sequence, attempts } = delivery;
@@ -131,6 +138,11 @@ async function attempt(ctx: Context, record: AttemptRecorder, { delivery, oldSec
   );
   if (answer.status === GONE) await disableGoneEndpoint(ctx, endpoint_id);
   else if (isDueForJudgement(delivery, ctx.clock.nowMs())) await judgeEndpoint(ctx, endpoint_id);
+}
+
+function outcomeOf({ state, status }: EndedAttempt): "delivered" | "refused" | "unreachable" {
+  if (state === "delivered") return "delivered";
+  return status === null ? "unreachable" : "refused";
 }
 
 function countByEndpoint(inFlight: ReadonlySet<ClaimedDelivery>): ReadonlyMap<string, number> {

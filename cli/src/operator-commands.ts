@@ -1,0 +1,44 @@
+import type { Command } from "commander";
+import { withConfigFile } from "./config-file.ts";
+import { doctor } from "./doctor.ts";
+import { init } from "./init.ts";
+import type { Settings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** `licet init` and `licet doctor`. */
+export function addOperatorCommands(
+  program: Command,
+  surroundings: { readonly settings: Settings; readonly terminal: Terminal },
+): void {
+  program
+    .command("init")
+    .description("ask what a server needs, and write its settings and its master key")
+    .argument("[folder]", "where licet.env and master.key go", ".")
+    .option("--origin <origin>", "how the world reaches the server")
+    .option("--host <address>", "the address to listen on")
+    .option("--port <port>", "the port to listen on")
+    .option("--tls <who>", "proxy, own or none")
+    .option("--tls-cert <file>", "with --tls own")
+    .option("--tls-key <file>", "with --tls own")
+    .option("--trusted-proxies <ranges>", "with --tls proxy")
+    .option("--database <engine>", "embedded or postgres")
+    .option("--database-url <url>", "with --database postgres; it is tried at once")
+    .option("--data-dir <folder>", "from the folder")
+    .option("--journal-dir <folder>", "from the folder")
+    .option("--copies-dir <folder>", "copies of the public documents")
+    .option("--mode <mode>", "live or test")
+    .option("--yes", "ask nothing, take the defaults")
+    .action(async (folder, flags) => {
+      process.exitCode = await init(folder, flags, surroundings);
+    });
+  program
+    .command("doctor")
+    .description("look at a server's settings, its database and its public documents")
+    .option("--config <file>", "settings as licet init writes them")
+    .option("--origin <origin>", "the server as the world reaches it (LICET_ORIGIN)")
+    .option("--json", "print the findings as JSON")
+    .action(async (flags) => {
+      const settings = withConfigFile(surroundings.settings, flags.config);
+      process.exitCode = await doctor(flags, { ...surroundings, settings });
+    });
+}

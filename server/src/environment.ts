@@ -1,0 +1,56 @@
+export const LOG_LEVELS = ["silent", "fatal", "error", "warn", "info", "debug", "trace"] as const;
+
+/** Every setting, and what it says. */
+export const ENVIRONMENT = {
+  LICET_ORIGIN: "the origin the world sees, such as https://licet.example.org (default: http://localhost:<port>)",
+  LICET_HOST: "the address to listen on (default: 127.0.0.1)",
+  LICET_PORT: "the port to listen on; 0 picks a free one and needs no LICET_ORIGIN (default: 4242)",
+  LICET_DATA_DIR: "the folder for the embedded database and the master key (default: ./data)",
+  LICET_JOURNAL_DIR:
+    "the folder for the journal of refusals that a restore replays; best on another disk (default: journal in the data folder)",
+  DATABASE_URL: "a PostgreSQL connection string; without it the embedded database is used",
+  LICET_MASTER_KEY:
+    "32 bytes in base64url that seal private keys and secrets (default: a 0600 file in the data folder)",
+  LICET_MASTER_KEY_FILE: "a 0600 file with them, made at the first start (default: master.key in the data folder)",
+  LICET_NEW_MASTER_KEY: "32 bytes in base64url for licet keys rewrap, which seals everything anew with them",
+  LICET_NEW_MASTER_KEY_FILE: "a 0600 file with them, made by licet keys rewrap when it is not there",
+  LICET_MODE:
+    "live, or test: everything that is signed says test: true, and live readers refuse it; a database keeps its mode (default: live)",
+  LICET_LOG_LEVEL: `one of ${LOG_LEVELS.join(" ")} (default: info)`,
+  LICET_ALLOW_HOSTS: "host:port pairs, separated by commas, that webhooks and registrations may reach without https",
+  LICET_MAX_SOURCE_MEGABYTES: "the largest work that is read from its URL when it is registered (default: 2048)",
+  LICET_SESSION_HOURS: "how long a creator's session lasts (default: 12)",
+  LICET_RATE_LIMITS:
+    "off, or requests per seconds such as reading=30000/60,bulk=off for anonymous, reading, writing, bulk, revoking, tokens (docs/operations.md#limits has the defaults)",
+  LICET_INTERACTION_RETENTION_DAYS: "how long the interaction log is kept, by whole months (default: 365)",
+  LICET_COMPACTION_AFTER_HOURS:
+    "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
+  LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
+  LICET_UNREADY_SECONDS:
+    "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",
+  LICET_DATABASE_POOL: "connections to PostgreSQL at once (default: 10)",
+  LICET_STATEMENT_SECONDS: "how long PostgreSQL may work on one statement (default: 60)",
+  LICET_LOCK_SECONDS: "how long one statement may wait for locks (default: 20)",
+  LICET_IDLE_TRANSACTION_SECONDS: "when PostgreSQL ends a transaction that nobody goes on with (default: 60)",
+  LICET_COPIES_DIR: "a folder for copies of the public documents, which any web server can serve (default: none)",
+  LICET_DOCUMENT_MEMORY_MB: "how much memory copies of documents may take (default: 256)",
+  LICET_TLS_CERT: "a PEM file with the certificate and its chain, for TLS by this server; read again when it changes",
+  LICET_TLS_KEY: "a PEM file with the certificate's private key",
+  LICET_MTLS_PORT: "a second port that asks clients for a certificate; needs LICET_TLS_CERT",
+  LICET_MTLS_CA: "a PEM file with the authorities whose certificates tls_client_auth accepts",
+  LICET_TRUSTED_PROXIES:
+    "IP addresses and CIDR ranges, separated by commas, of proxies whose X-Forwarded-For, Forwarded and Client-Cert are believed",
+  LICET_MAX_CONNECTIONS: "how many connections are open at most (default: 10000)",
+  LICET_MAX_CONNECTIONS_PER_ADDRESS: "how many of them from one address (default: 256)",
+  LICET_HEADERS_SECONDS: "how long a client may take to send a request's headers (default: 15)",
+  LICET_REQUEST_SECONDS: "how long a client may take to send a whole request (default: 120)",
+  LICET_METRICS_PORT:
+    "a port on 127.0.0.1 that answers /metrics without a token; anywhere else it asks for the operator's or a client's with metrics:read (default: none)",
+  OTEL_EXPORTER_OTLP_ENDPOINT: "an OpenTelemetry collector for traces (OTLP over HTTP, JSON); none means no traces",
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "the same as the whole URL for traces",
+  OTEL_EXPORTER_OTLP_HEADERS: "headers for the collector: name=value pairs, percent-encoded, separated by commas",
+  OTEL_SERVICE_NAME: "what traces call this server (default: licet)",
+  OTEL_TRACES_SAMPLER_ARG: "the share of traces that is sent, from 0 to 1 (default: 1)",
+  OTEL_SDK_DISABLED: "true sends no traces (default: false)",
+  LICET_EXIT_WITH_PARENT: "1 stops the server when its standard input closes (default: 0)",
+} as const;

@@ -1,0 +1,224 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+
+/** A request that was answered, named by its route's template: a path could hold anything. */
+export interface EndedRequest {
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+/** How many places a thing has, and how many of them are taken. */
+export interface PoolState {
+  readonly total: number;
+  readonly idle: number;
+  /** Whoever waits for a connection. */
+  readonly waiting: number;
+}
+
+/** What is asked of the server when somebody reads the metrics. */
+export interface MetricSources {
+  readonly pool: () => PoolState | undefined;
+  readonly isListenerCurrent: () => boolean;
+  readonly journalFailingSinceMs: () => number | undefined;
+  readonly nowMs: () => number;
+  /** What only the database knows; throws when it does not answer. */
+  readonly measureDatabase: () => Promise<DatabaseMeasures>;
+}
+
+/** What waits in the database, and how old it is. Ages in seconds; 0 when nothing waits. */
+export interface DatabaseMeasures {
+  readonly deliveries: { readonly waiting: number; readonly oldestSeconds: number; readonly overdueSeconds: number };
+  readonly endpoints: { readonly failing: number; readonly disabled: number };
+  readonly unhandled: readonly { readonly queue: string; readonly count: number; readonly oldestSeconds: number }[];
+  readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
+  readonly pendingOffers: number;
+  readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
+}
+
+/** What this server counts about itself. No label holds an identifier, an address or anything a caller chose. */
+export interface Metrics {
+  readonly requestEnded: (request: EndedRequest) => void;
+  readonly documentServed: (kind: string, from: "memory" | "database") => void;
+  /** A fact that was committed, from its first query until it is in memory, and in the journal if it refuses something. */
+  readonly factWritten: (fact: { readonly isRefusing: boolean; readonly seconds: number }) => void;
+  readonly deliveryAttempted: (outcome: "delivered" | "refused" | "unreachable", seconds: number) => void;
+  readonly sweepEnded: (sweep: string, run: { readonly isDone: boolean; readonly seconds: number }) => void;
+  readonly rateLimited: (bucket: string) => void;
+  readonly watch: (sources: MetricSources) => void;
+  /** The Prometheus text format, version 0.0.4. */
+  readonly render: () => Promise<string>;
+}
+
+export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+const DELIVERY_BUCKETS = [0.05, 0.1, 0.5, 1, 2.5, 5, 10];
+const SWEEP_BUCKETS = [0.01, 0.1, 1, 10, 60];
+/** Methods that are counted by name; any other is `other`. */
+const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/** Of the process, so there is one, however many servers are in it. */
+let ofProcess: Registry | undefined;
+
+function processRegistry(): Registry {
+  if (ofProcess === undefined) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const counted = createCounters(registry);
+  const gauges = createGauges(registry);
+  let sources: MetricSources | undefined;
+  return {
+    requestEnded: ({ method, route, status, seconds }) => {
+      const known = METHODS.includes(method) ? method : "other";
+      counted.requests.observe({ method: known, route, status: String(status) }, seconds);
+    },
+    documentServed: (kind, from) => counted.documents.inc({ kind, from }),
+    factWritten: ({ isRefusing, seconds }) => counted.facts.observe({ refusing: String(isRefusing) }, seconds),
+    deliveryAttempted: (outcome, seconds) => counted.deliveries.observe({ outcome }, seconds),
+    sweepEnded: (sweep, { isDone, seconds }) => {
+      counted.sweeps.observe({ sweep, outcome: isDone ? "done" : "failed" }, seconds);
+      if (isDone) counted.lastSweeps.set({ sweep }, Math.floor(Date.now() / 1_000));
+    },
+    rateLimited: (bucket) => counted.rateLimited.inc({ bucket }),
+    watch: (watched) => {
+      sources = watched;
+    },
+    render: async () => {
+      if (sources !== undefined) await readGauges(gauges, sources);
+      const [own, process] = await Promise.all([registry.metrics(), processRegistry().metrics()]);
+      return `${own}\n${process}`;
+    },
+  };
+}
+
+function createCounters(registry: Registry) {
+  const registers = [registry];
+  return {
+    requests: new Histogram({
+      name: "licet_http_request_duration_seconds",
+      help: "Requests by route template and status",
+      labelNames: ["method", "route", "status"],
+      buckets: REQUEST_BUCKETS,
+      registers,
+    }),
+    documents: new Counter({
+      name: "licet_documents_served_total",
+      help: "Public documents served, by kind, from memory or from the database",
+      labelNames: ["kind", "from"],
+      registers,
+    }),
+    facts: new Histogram({
+      name: "licet_fact_duration_seconds",
+      help: "Facts from the first query until everybody reads them; refusing=true are revocations and the like, journal included",
+      labelNames: ["refusing"],
+      buckets: REQUEST_BUCKETS,
+      registers,
+    }),
+    deliveries: new Histogram({
+      name: "licet_webhook_attempt_duration_seconds",
+      help: "Attempts to deliver webhooks, by what came of them",
+      labelNames: ["outcome"],
+      buckets: DELIVERY_BUCKETS,
+      registers,
+    }),
+    sweeps: new Histogram({
+      name: "licet_sweep_duration_seconds",
+      help: "Runs of what is done again and again",
+      labelNames: ["sweep", "outcome"],
+      buckets: SWEEP_BUCKETS,
+      registers,
+    }),
+    lastSweeps: new Gauge({
+      name: "licet_sweep_last_done_timestamp_seconds",
+      help: "When a sweep last ended well",
+      labelNames: ["sweep"],
+      registers,
+    }),
+    rateLimited: new Counter({
+      name: "licet_rate_limited_total",
+      help: "Requests refused because a bucket was empty",
+      labelNames: ["bucket"],
+      registers,
+    }),
+  };
+}
+
+/** Every gauge that is read when somebody asks: its name, what it says, its labels. */
+const GAUGES = {
+  databaseUp: ["licet_database_up", "1 when the database answered this scrape"],
+  poolConnections: ["licet_database_pool_connections", "Connections of the pool", "state"],
+  poolWaiting: ["licet_database_pool_waiting", "Requests that wait for a connection"],
+  listenerCurrent: ["licet_listener_current", "1 when the copies in memory are known to be current"],
+  journalFailing: ["licet_journal_failing_seconds", "How long the journal could not be written; 0 when it can"],
+  journalWaiting: ["licet_journal_waiting", "Entries that are in the database and not yet forgotten there"],
+  journalLag: ["licet_journal_lag_seconds", "Age of the oldest of them"],
+  deliveriesWaiting: [
+    "licet_webhook_deliveries_waiting",
+    "Deliveries that wait, retries included; counted up to 100000",
+  ],
+  deliveriesOldest: ["licet_webhook_oldest_waiting_seconds", "Age of the oldest of them"],
+  deliveriesOverdue: ["licet_webhook_overdue_seconds", "How long the next delivery has been due"],
+  endpointsFailing: ["licet_webhook_endpoints_failing", "Endpoints in use that take nothing at present"],
+  endpointsDisabled: [
+    "licet_webhook_endpoints_disabled",
+    "Endpoints that were disabled because they failed or are gone",
+  ],
+  eventsUnhandled: ["licet_events_unhandled", "Events that a queue has not dealt with", "queue"],
+  eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
+  offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
+  keyAge: ["licet_signing_key_age_seconds", "Age of the key that signs", "purpose"],
+  keyLeft: ["licet_signing_key_left_seconds", "How long the key that signs is still valid", "purpose"],
+} as const satisfies Record<string, readonly [name: string, help: string, label?: string]>;
+
+type GaugeName = keyof typeof GAUGES;
+type Gauges = ReadonlyMap<GaugeName, Gauge>;
+
+function createGauges(registry: Registry): Gauges {
+  const entries = Object.entries<readonly [string, string, string?]>(GAUGES).map(([key, [name, help, label]]) => [
+    key,
+    new Gauge({ name, help, labelNames: label === undefined ? [] : [label], registers: [registry] }),
+  ]);
+  return new Map(entries as [GaugeName, Gauge][]);
+}
+
+async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void> {
+  const set = (name: GaugeName, value: number, labels: Record<string, string> = {}): void =>
+    gauges.get(name)?.set(labels, value);
+  const pool = sources.pool();
+  if (pool !== undefined) {
+    set("poolConnections", pool.idle, { state: "idle" });
+    set("poolConnections", pool.total - pool.idle, { state: "busy" });
+    set("poolWaiting", pool.waiting);
+  }
+  set("listenerCurrent", sources.isListenerCurrent() ? 1 : 0);
+  const failingSinceMs = sources.journalFailingSinceMs();
+  set("journalFailing", failingSinceMs === undefined ? 0 : (sources.nowMs() - failingSinceMs) / 1_000);
+  const measured = await sources.measureDatabase().catch(() => undefined);
+  set("databaseUp", measured === undefined ? 0 : 1);
+  // What the database said last is no longer true when it does not answer.
+  for (const name of ["eventsUnhandled", "eventsLag", "keyAge", "keyLeft"] as const) gauges.get(name)?.reset();
+  if (measured === undefined) return;
+  set("journalWaiting", measured.journal.waiting);
+  set("journalLag", measured.journal.oldestSeconds);
+  set("deliveriesWaiting", measured.deliveries.waiting);
+  set("deliveriesOldest", measured.deliveries.oldestSeconds);
+  set("deliveriesOverdue", measured.deliveries.overdueSeconds);
+  set("endpointsFailing", measured.endpoints.failing);
+  set("endpointsDisabled", measured.endpoints.disabled);
+  set("offersPending", measured.pendingOffers);
+  for (const { queue, count, oldestSeconds } of measured.unhandled) {
+    set("eventsUnhandled", count, { queue });
+    set("eventsLag", oldestSeconds, { queue });
+  }
+  for (const { purpose, ageSeconds, leftSeconds } of measured.keys) {
+    set("keyAge", ageSeconds, { purpose });
+    set("keyLeft", leftSeconds, { purpose });
+  }
+}

@@ -1,0 +1,13 @@
+import type { Config } from "../config.ts";
+import { type Metrics, createMetrics } from "./metrics.ts";
+import { type Tracing, createTracing } from "./tracing.ts";
+
+/** What the server says about its own work: numbers for whoever asks, traces for the collector. */
+export interface Telemetry {
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+}
+
+export function createTelemetry({ tracing }: Pick<Config, "tracing">): Telemetry {
+  return { metrics: createMetrics(), tracing: createTracing(tracing) };
+}
