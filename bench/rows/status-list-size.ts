@@ -37,7 +37,7 @@ export async function measureStatusListSize(): Promise<readonly Row[]> {
       baseline: `${digits(ENTROPY_BYTES / 1_000)} KB (entropy)`,
       ratio: digits(kilobytes / (ENTROPY_BYTES / 1_000)),
       holds: kilobytes <= budgetKilobytes,
-      how: `${LISTS} random lists, median length of the compressed bytes, of which `lst` is the base64url, a third longer; the baseline is what no code can go below.`,
+      how: `${LISTS} random lists, median length of the compressed bytes, of which \`lst\` is the base64url, a third longer; the baseline is what no code can go below.`,
     });
   }
   return rows;
