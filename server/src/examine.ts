@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { access, constants, mkdir, stat } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { pino } from "pino";
 import { readMigrations } from "./backups/store.ts";
@@ -96,8 +96,8 @@ async function examineData({ dataFolder }: Config): Promise<Finding> {
 
 async function examineJournal({ journalFolder }: Config): Promise<Finding> {
   const name = "journal folder";
+  if (!existsSync(journalFolder)) return { name, outcome: "ok", detail: `${journalFolder}: the first start makes it` };
   try {
-    await mkdir(journalFolder, { recursive: true, mode: 0o700 });
     await access(journalFolder, constants.W_OK);
     return { name, outcome: "ok", detail: journalFolder };
   } catch (error) {

@@ -2,7 +2,6 @@ import { type JsonObject, type JsonValue, isJsonObject, parseJsonObject, sha256H
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { ConfigError } from "../config.ts";
 import type { KeptGrant, KeptHold, KeptStatus } from "../events/journal-entry.ts";
 import { JOURNAL_FILE } from "../events/journal.ts";
@@ -67,6 +66,10 @@ export async function readJournals(
   return [...facts.values()].sort((left, right) => left.serial - right.serial);
 }
 
+const LINE_FEED = 0x0a;
+/** A fact that ends a hundred thousand consents at once is about this long. */
+const MAX_LINE_BYTES = 67_108_864;
+
 async function listFiles(folder: string): Promise<readonly string[]> {
   let names: readonly string[];
   try {
@@ -112,17 +115,21 @@ async function readJournalFile(path: string, name: string, origin: string): Prom
   return { path, name, hashes, facts, ...(header ?? { startedAtMs: 0, follows: undefined }) };
 }
 
-/** Lines, each with whether its end was written. */
+/** Lines, each with whether its end was written. Only a line feed ends one: other separators may stand in a text. */
 async function* readLines(path: string): AsyncGenerator<{ readonly text: string; readonly isWhole: boolean }> {
-  let endsWhole = true;
-  const stream = createReadStream(path);
-  stream.on("data", (chunk) => (endsWhole = Buffer.from(chunk).at(-1) === 0x0a));
-  let held: string | undefined;
-  for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-    if (held !== undefined) yield { text: held, isWhole: true };
-    held = text;
+  let begun = Buffer.alloc(0);
+  for await (const chunk of createReadStream(path)) {
+    let from = 0;
+    for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
+      yield { text: Buffer.concat([begun, chunk.subarray(from, end)]).toString("utf8"), isWhole: true };
+      begun = Buffer.alloc(0);
+      from = end + 1;
+    }
+    begun = Buffer.concat([begun, chunk.subarray(from)]);
+    if (begun.length > MAX_LINE_BYTES)
+      throw new ConfigError(`${path}: expected lines of at most ${MAX_LINE_BYTES} bytes, got a longer one`);
   }
-  if (held !== undefined) yield { text: held, isWhole: endsWhole };
+  if (begun.length > 0) yield { text: begun.toString("utf8"), isWhole: false };
 }
 
 function headerOf(path: string, text: string, origin: string): Pick<JournalFile, "startedAtMs" | "follows"> {
