@@ -82,9 +82,10 @@ function identifyCaller(ctx: Context, oauth: OauthServer): MiddlewareHandler<Api
   return async (c, next) => {
     const principal = await authenticate(ctx, oauth, c.env.incoming);
     if (!principal.ok) {
-      const needsNonce = principal.refusal.code === "dpop_nonce_required";
-      const headers: Record<string, string> = needsNonce ? { "dpop-nonce": oauth.dpopNonce() } : {};
-      return (await refuseTooMany(ctx, c)) ?? sendProblem(c, ctx, principal.refusal, headers);
+      // It comes after a token and a proof that hold, so nobody else's requests may stand in its way.
+      if (principal.refusal.code === "dpop_nonce_required")
+        return sendProblem(c, ctx, principal.refusal, { "dpop-nonce": oauth.dpopNonce() });
+      return (await refuseTooMany(ctx, c)) ?? sendProblem(c, ctx, principal.refusal);
     }
     c.set("principal", principal.value);
     await next();

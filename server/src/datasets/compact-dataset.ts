@@ -5,8 +5,9 @@ import { datasetView } from "./dataset-view.ts";
 import { readOffers } from "./offer-store.ts";
 import { type VersionPlan, type VersionTerms, contentHash } from "./plan-version.ts";
 import type { Publication } from "./publish-dataset.ts";
-import { manifestOf } from "./render-dataset.ts";
-import { type VersionRow, findDataset, findVersion, readDueCompactions, updateDataset } from "./store.ts";
+import { manifestOf, refreshDatasets } from "./render-dataset.ts";
+import { writeFact } from "../events/write-fact.ts";
+import { type VersionRow, findDataset, findVersion, readDueCompactions } from "./store.ts";
 import { type StandingLine, readStandingLines } from "./version-store.ts";
 import { dropAbandonedBuilds } from "./write-lines.ts";
 
@@ -36,7 +37,8 @@ async function compactInTurn(ctx: Context, datasetId: string, by: string): Promi
     const { left, isWhole } = await readWhatIsLeft(ctx, previous);
     if (left.length === 0) return refuse("conflict", `nothing of the dataset ${datasetId} is left to publish`);
     if (isWhole) {
-      await updateDataset(ctx.db, datasetId, { compact_at: null });
+      // Said anew under the locks: a revocation may have come since the lines were read.
+      await writeFact(ctx, async (fact) => accept(await refreshDatasets(fact, [datasetId])));
       return accept({ isNew: false, view: datasetView(ctx, { ...dataset, compact_at: null }, previous) });
     }
     const committed = await commitVersion(ctx, await planOf(ctx, previous, left), by);

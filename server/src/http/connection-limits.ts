@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { ConnectionLimits } from "../config.ts";
 import type { ListeningServer } from "./listen.ts";
+import { addressKey } from "./address-key.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 
 interface Limiting {
@@ -15,9 +16,10 @@ export function limitConnections(servers: readonly ListeningServer[], { limits, 
   let open = 0;
   const openByAddress = new Map<string, number>();
   const admit = (socket: Socket): void => {
-    const address = socket.remoteAddress ?? "";
+    const remote = socket.remoteAddress ?? "";
+    const address = addressKey(remote);
     const ofAddress = openByAddress.get(address) ?? 0;
-    const isOneTooMany = ofAddress >= limits.maxConnectionsPerAddress && !proxies.includes(address);
+    const isOneTooMany = ofAddress >= limits.maxConnectionsPerAddress && !proxies.includes(remote);
     if (open >= limits.maxConnections || isOneTooMany) {
       log.debug({ open, of_address: ofAddress }, "a connection too many was closed");
       socket.destroy();

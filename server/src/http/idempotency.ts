@@ -111,7 +111,7 @@ interface Held {
   readonly next: () => Promise<void>;
 }
 
-/** A fault, and an answer that is too long, leave the key free. */
+/** A fault, an answer that is too long, and one that says "not now" leave the key free. */
 async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Held): Promise<void> {
   const renewal = setInterval(() => {
     updateHeldKey(ctx.db, name, holder, { held_until_ms: ctx.clock.nowMs() + HOLD_MS }).catch((error: unknown) =>
@@ -132,8 +132,11 @@ async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Hel
   }
 }
 
+/** What says "not now" has to be asked again under the same key. */
+const PASSING_STATUSES = [409, 429];
+
 async function keptAnswerOf(response: Response): Promise<KeptAnswer | undefined> {
-  if (response.status >= 500) return undefined;
+  if (response.status >= 500 || PASSING_STATUSES.includes(response.status)) return undefined;
   const body = await response.clone().text();
   if (Buffer.byteLength(body) > MAX_KEPT_ANSWER_BYTES) return undefined;
   const headers = KEPT_HEADERS.flatMap((name) => {

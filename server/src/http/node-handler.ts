@@ -15,7 +15,7 @@ import { readTarget } from "./request-target.ts";
 
 /** How the public documents are counted, as one route. */
 const DOCUMENT_ROUTE = "document";
-const HSTS = "max-age=63072000; includeSubDomains";
+const HSTS = "max-age=63072000";
 
 /** A token that a client asked for and got. */
 export interface IssuedToken {

@@ -40,10 +40,11 @@ export async function readActiveKeys(db: Db | Trx): Promise<readonly SigningKeyR
 }
 
 /**
- * The key that signs for a purpose at `now`: the latest whose time has come. Where a clock is behind
- * that of the server which made the only key, it is that one all the same.
+ * The key that signs for a purpose at `now`: the newest if its time has come, otherwise the latest
+ * of those that are being replaced. Where a clock is behind that of the server which made the only
+ * key, it is that one all the same.
  */
-export function signingKeyAt<T extends Pick<SigningKeyRow, "purpose" | "status" | "signs_from">>(
+export function signingKeyAt<T extends Pick<SigningKeyRow, "purpose" | "status" | "signs_from" | "retire_at">>(
   rows: readonly T[],
   purpose: SigningKeyRow["purpose"],
   now: number,
@@ -51,7 +52,8 @@ export function signingKeyAt<T extends Pick<SigningKeyRow, "purpose" | "status" 
   const active = rows
     .filter((row) => row.purpose === purpose && row.status === "active")
     .toSorted((left, right) => left.signs_from - right.signs_from);
-  return active.findLast((row) => row.signs_from <= now) ?? active[0];
+  const come = active.filter((row) => row.signs_from <= now);
+  return come.findLast((row) => row.retire_at === null) ?? come.at(-1) ?? active[0];
 }
 
 /** The public half of a row, as it is published. */

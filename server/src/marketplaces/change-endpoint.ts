@@ -112,6 +112,9 @@ export async function enableEndpoint(ctx: Context, name: EndpointName): Promise<
 /** Ends an endpoint for good. Its deliveries stay readable until they are forgotten. */
 export async function deleteEndpoint(ctx: Context, name: EndpointName): Promise<Result<EndpointRow>> {
   return onEndpoint(ctx, name, async (fact, endpoint) => {
+    // Whoever deletes may add it again, which would enable it.
+    if (endpoint.disabled_reason === "operator" && name.marketplaceId !== undefined)
+      return refuse("not_yours", "the operator disabled this endpoint, and the operator can delete it");
     await deleteOldSecrets(fact.trx, endpoint.endpoint_id);
     fact.record({
       type: "webhook-endpoint.deleted",

@@ -60,11 +60,14 @@ export async function judgeEndpoint(ctx: Context, endpointId: string): Promise<v
   });
 }
 
-/** The receiver said 410: nobody listens there, and nobody will. */
-export async function disableGoneEndpoint(ctx: Context, endpointId: string): Promise<void> {
+/** The receiver at a URL said 410: nobody listens there, and nobody will. An endpoint that has moved on meanwhile stays. */
+export async function disableGoneEndpoint(
+  ctx: Context,
+  { endpoint_id: endpointId, url }: Pick<EndpointRow, "endpoint_id" | "url">,
+): Promise<void> {
   await writeFact(ctx, async (fact) => {
     const endpoint = await lockEndpoint(fact.trx, endpointId);
-    if (endpoint === undefined || endpoint.disabled_at !== null) return accept(undefined);
+    if (endpoint === undefined || endpoint.disabled_at !== null || endpoint.url !== url) return accept(undefined);
     recordDisabled(fact, endpoint, "gone");
     await updateEndpoint(fact.trx, endpointId, { disabled_at: fact.now, disabled_reason: "gone" });
     fact.afterCommit(() =>

@@ -136,7 +136,7 @@ async function attemptOnce(ctx: Context, record: AttemptRecorder, { delivery, ol
     { endpoint_id, dataset_id, sequence, attempt: attempts, status: answer.status },
     "a webhook was not accepted",
   );
-  if (answer.status === GONE) await disableGoneEndpoint(ctx, endpoint_id);
+  if (answer.status === GONE) await disableGoneEndpoint(ctx, delivery);
   else if (isDueForJudgement(delivery, ctx.clock.nowMs())) await judgeEndpoint(ctx, endpoint_id);
 }
 

@@ -39,6 +39,14 @@ export async function rotateOauthKey(ctx: Context, by: string): Promise<Result<R
   });
 }
 
+/** Forgets keys whose time is over, here and on the other servers: what they signed is not taken any more. */
+export async function forgetRetiredOauthKeys(ctx: Context): Promise<void> {
+  await ctx.db.transaction().execute(async (trx) => {
+    const forgotten = await deleteOauthKeys(trx, { retiredBefore: nowSeconds(ctx) });
+    if (forgotten > 0) await ctx.notices.announce(trx, "signing-keys", [OAUTH_NOTICE]);
+  });
+}
+
 /** Makes a key of the OAuth server; sealed, as all private keys are. */
 async function createOauthKey(ctx: Pick<Context, "sealer">, trx: Trx, now: number): Promise<string> {
   const jwk = await generatePrivateJwk(SIGNING_ALG);

@@ -163,8 +163,15 @@ export async function retireOauthKeys(trx: Trx, kids: readonly string[], retireA
   await trx.updateTable("oauth_key").set({ retire_at: retireAt }).where("kid", "=", anyOf(kids)).execute();
 }
 
-export async function deleteOauthKeys(trx: Trx, { retiredBefore }: { readonly retiredBefore: number }): Promise<void> {
-  await trx.deleteFrom("oauth_key").where("retire_at", "<", retiredBefore).execute();
+export async function deleteOauthKeys(
+  trx: Trx,
+  { retiredBefore }: { readonly retiredBefore: number },
+): Promise<number> {
+  const { numDeletedRows } = await trx
+    .deleteFrom("oauth_key")
+    .where("retire_at", "<", retiredBefore)
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
 }
 
 export async function insertOauthKey(db: Db | Trx, row: Insertable<Tables["oauth_key"]>): Promise<void> {
