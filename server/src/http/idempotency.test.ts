@@ -143,7 +143,7 @@ describe("a key", () => {
     });
     await ctx.db.updateTable("idempotency_key").set({ held_until_ms: 0 }).where("key", "=", key).execute();
     const again = await platform.operator.post("/api/v1/creators", body, under(key));
-    expect(again.body.code).toBe("conflict");
+    expect(again.body.code).toBe("already_exists");
     expect(again.headers.get("idempotent-replayed")).toBeNull();
   });
 
