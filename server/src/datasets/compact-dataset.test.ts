@@ -160,7 +160,7 @@ describe("a draft", () => {
 
 test("a version of more works than are written at once is all there, or not at all", { timeout: 120_000 }, async () => {
   const creator = await enrolCreator(platform);
-  const works = await registerWorks(platform, creator.creatorId, 600);
+  const works = await registerWorks(platform, creator.creatorId, 510);
   const { jti } = await giveConsent(creator);
   const id = uniqueId("ds-");
   const [published, revoked] = await Promise.all([
@@ -172,12 +172,12 @@ test("a version of more works than are written at once is all there, or not at a
   expect(revoked.status).toBe(200);
   expect([201, 422]).toContain(published.status);
   const after = await operator.get(`/api/v1/datasets/${id}`);
-  if (published.status === 201) expect(after.body).toMatchObject({ state: "revoked", items_count: 600 });
+  if (published.status === 201) expect(after.body).toMatchObject({ state: "revoked", items_count: 510 });
   else expect(after.status).toBe(404);
   await giveConsent(creator);
   const again = await operator.post("/api/v1/datasets", datasetBody(works, { dataset_id: id }));
-  expect(again).toMatchObject({ status: 201, body: { items_count: 600, state: "active" } });
+  expect(again).toMatchObject({ status: 201, body: { items_count: 510, state: "active" } });
   const { lines } = await readLines(operator, `/datasets/${id}/versions/${again.body.version}/items`);
-  expect(lines.filter((line) => line["withdrawn"] !== true)).toHaveLength(600);
+  expect(lines.filter((line) => line["withdrawn"] !== true)).toHaveLength(510);
   await checkPlatform({ ...platform, now });
 });

@@ -201,6 +201,8 @@ describe("a marketplace that does not answer", () => {
     await sink.waitFor(prompt.path, 1, 5_000);
     await untilState(second, "registered");
     expect(await offerOf(first)).toMatchObject({ state: "pending" });
+    // Whoever calls it again later shall not wait for nothing.
+    sink.reply(hanging.path, () => ({ status: 503 }));
     sink.letGo();
   });
 });
