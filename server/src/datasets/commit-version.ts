@@ -11,7 +11,7 @@ import { readOffers } from "./offer-store.ts";
 import type { VersionPlan } from "./plan-version.ts";
 import { refreshDatasets } from "./render-dataset.ts";
 import { type DatasetRow, type VersionRow, findDataset, insertDataset, lockDatasets, updateDataset } from "./store.ts";
-import { type Build, insertConsents, insertItems, insertVersionRow } from "./version-store.ts";
+import { type Build, deleteBuild, insertConsents, insertItems, insertVersionRow } from "./version-store.ts";
 import { dropBuild, keepBuild, takeBuild, writeLines } from "./write-lines.ts";
 
 /** A version with more works is written before it is committed, so that nobody waits for it. */
@@ -148,6 +148,8 @@ async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by,
     await insertConsents(trx, version, plan.consents);
   }
   await insertVersionRow(trx, version);
+  // Given back with the commit: the next publication need not wait, and no sweep takes these lines for abandoned.
+  if (build !== undefined) await deleteBuild(trx, build);
   const changes = {
     name: plan.terms.name,
     current_version: version.version,

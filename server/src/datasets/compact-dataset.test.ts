@@ -177,6 +177,8 @@ test("a version of more works than are written at once is all there, or not at a
   await giveConsent(creator);
   const again = await operator.post("/api/v1/datasets", datasetBody(works, { dataset_id: id }));
   expect(again).toMatchObject({ status: 201, body: { items_count: 510, state: "active" } });
+  const builds = platform.server.ctx.db.selectFrom("dataset_build").selectAll();
+  expect(await builds.where("dataset_id", "=", id).execute()).toEqual([]);
   const { lines } = await readLines(operator, `/datasets/${id}/versions/${again.body.version}/items`);
   expect(lines.filter((line) => line["withdrawn"] !== true)).toHaveLength(510);
   await checkPlatform({ ...platform, now });
