@@ -42,7 +42,8 @@ export function addDatasetRoutes(api: Api, ctx: Context): void {
   addPublishingRoutes(api, ctx);
   addLifecycleRoutes(api, ctx);
   addReadingRoutes(api, ctx);
-  addLineRoutes(api, ctx);
+  addLineRoute(api, ctx, "items");
+  addLineRoute(api, ctx, "consents");
 }
 
 function addPublishingRoutes(api: Api, ctx: Context): void {
@@ -182,56 +183,34 @@ function addReadingRoutes(api: Api, ctx: Context): void {
   );
 }
 
-function addLineRoutes(api: Api, ctx: Context): void {
-  const lineRoute = <
-    const P extends "/datasets/{id}/versions/{version}/items" | "/datasets/{id}/versions/{version}/consents",
-  >(
-    path: P,
-    summary: string,
-  ) =>
-    defineRoute(ctx, {
-      method: "get",
-      path,
-      tags,
-      summary,
-      request: { params: versionParam, query: z.object(pageQuery) },
-      responses: {
-        200: {
-          description: "NDJSON; the Link header names the next page",
-          content: { [NDJSON]: { schema: z.string() } },
-        },
+/** What a version holds line by line, and how a page of it is read. */
+const LINES = {
+  items: { summary: "The works of a version, line by line", page: pageItems },
+  consents: { summary: "The consents a version stands on, line by line", page: pageConsents },
+} as const;
+
+function addLineRoute(api: Api, ctx: Context, what: keyof typeof LINES): void {
+  const { summary, page: readPage } = LINES[what];
+  const route = defineRoute(ctx, {
+    method: "get",
+    path: `/datasets/{id}/versions/{version}/${what}` as const,
+    tags,
+    summary,
+    request: { params: versionParam, query: z.object(pageQuery) },
+    responses: {
+      200: {
+        description: "NDJSON; the Link header names the next page",
+        content: { [NDJSON]: { schema: z.string() } },
       },
-    });
-
-  api.openapi(
-    lineRoute("/datasets/{id}/versions/{version}/items", "The works of a version, line by line"),
-    async (c) => {
-      const { id, version } = c.req.valid("param");
-      const page = linePageOf(c.req.valid("query"));
-      const found = unwrap(await requireVersion(ctx, c.get("principal"), { datasetId: id, version }));
-      return sendLines(
-        ctx,
-        `/datasets/${id}/versions/${version}/items`,
-        page.limit,
-        await pageItems(ctx, found.version, page),
-      );
     },
-  );
-
-  api.openapi(
-    lineRoute("/datasets/{id}/versions/{version}/consents", "The consents a version stands on, line by line"),
-    async (c) => {
-      const { id, version } = c.req.valid("param");
-      const page = linePageOf(c.req.valid("query"));
-      const found = unwrap(await requireVersion(ctx, c.get("principal"), { datasetId: id, version }));
-      return sendLines(
-        ctx,
-        `/datasets/${id}/versions/${version}/consents`,
-        page.limit,
-        await pageConsents(ctx, found.version, page),
-      );
-    },
-  );
+  });
+  api.openapi(route, async (c) => {
+    const { id, version } = c.req.valid("param");
+    const page = linePageOf(c.req.valid("query"));
+    const found = unwrap(await requireVersion(ctx, c.get("principal"), { datasetId: id, version }));
+    const lines = await readPage(ctx, found.version, page);
+    return sendLines(ctx, `/datasets/${id}/versions/${version}/${what}`, page.limit, lines);
+  });
 }
 
 function linePageOf(query: { readonly after?: string | undefined; readonly limit?: number | undefined }): {
