@@ -21,6 +21,7 @@ const SLICES = [
   "receipts",
   "revocations",
   "webhooks",
+  "feed",
   "interactions",
   "backups",
 ];

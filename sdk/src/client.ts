@@ -43,7 +43,7 @@ import type { Answer } from "./problem.ts";
  * @example createClient({ origin, clientId, clientSecret, scope: MARKETPLACE_SCOPE })
  */
 export const MARKETPLACE_SCOPE =
-  "datasets:read receipts:read receipts:write marketplaces:read webhooks:read webhooks:write";
+  "datasets:read receipts:read receipts:write marketplaces:read webhooks:read webhooks:write events:read";
 
 /**
  * The platform's HTTP surface as functions. Each answers a value or a {@link LicetProblem}; none

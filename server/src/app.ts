@@ -9,6 +9,8 @@ import type { Context } from "./context.ts";
 import { addCreatorRoutes } from "./creators/routes.ts";
 import { addDatasetRoutes } from "./datasets/routes.ts";
 import { isDatabaseAway } from "./db/is-away.ts";
+import { addFeedRoutes } from "./feed/routes.ts";
+import type { WaitingReaders } from "./feed/waiting-readers.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
 import { type Api, type ApiContext, type ApiEnv, RefusedRequest, sendProblem } from "./http/api.ts";
 import { authenticate } from "./http/authentication.ts";
@@ -36,11 +38,12 @@ import { addWebhookRoutes } from "./webhooks/routes.ts";
 export interface AppParts {
   readonly oauth: OauthServer;
   readonly interactions: InteractionLog;
+  readonly readers: WaitingReaders;
   readonly isDraining: () => boolean;
 }
 
 /** The API: what every request goes through, then the routes of each slice. */
-export function createApp(ctx: Context, { oauth, interactions, isDraining }: AppParts): Api {
+export function createApp(ctx: Context, { oauth, interactions, readers, isDraining }: AppParts): Api {
   const api: Api = new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) =>
       result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
@@ -67,6 +70,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   addSuspensionRoutes(api, ctx);
   addKeyRevocationRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
+  addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
 

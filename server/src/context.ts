@@ -6,6 +6,7 @@ import type { Notices } from "./db/notifications.ts";
 import type { Sealer } from "./db/sealing.ts";
 import type { Documents } from "./documents/documents.ts";
 import type { Journal } from "./events/journal.ts";
+import type { Sequencer } from "./events/sequencer.ts";
 import type { Outbound } from "./http/outbound.ts";
 import type { RateLimits } from "./http/rate-limits.ts";
 import type { Jobs } from "./jobs/jobs.ts";
@@ -43,6 +44,8 @@ export interface Context {
   readonly notices: Notices;
   readonly documents: Documents;
   readonly journal: Journal;
+  /** Gives events their positions in the feed. */
+  readonly sequencer: Sequencer;
   readonly jobs: Jobs;
   readonly rateLimits: RateLimits;
   readonly outbound: Outbound;

@@ -25,6 +25,8 @@ import { createOutbound } from "./http/outbound.ts";
 import { openMetricsPort } from "./http/metrics-routes.ts";
 import { createJournal } from "./events/journal.ts";
 import { markHandled, readUnhandled } from "./events/store.ts";
+import { createSequencer } from "./events/sequencer.ts";
+import { createWaitingReaders } from "./feed/waiting-readers.ts";
 import { type InteractionLog, createInteractionLog } from "./interactions/interaction-log.ts";
 import { recordIssuedToken } from "./interactions/record-interactions.ts";
 import { type Jobs, type QueueName, startJobs } from "./jobs/jobs.ts";
@@ -67,6 +69,7 @@ const UNWRITTEN_MS = 3_000;
 const SWEEP_SECONDS = {
   unhandled: 2,
   journal: 2,
+  feed: 1,
   deliveries: 1,
   oldDeliveries: 3_600,
   expiry: 2,
@@ -152,6 +155,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     signingKeys,
     notices,
     documents,
+    sequencer: createSequencer({ db, clock, log, notices }),
     journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
     jobs,
     rateLimits: createRateLimits({ config, db, log, metrics }),
@@ -173,9 +177,10 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   let draining = false;
   const oauth = await createOauthServer(ctx, listening);
   const interactions = createInteractionLog(ctx);
+  const readers = createWaitingReaders(ctx);
   const closeMetrics = await answerMetrics(ctx, database);
   await sweepRequests(ctx, interactions);
-  const api = createApp(ctx, { oauth, interactions, isDraining: () => draining });
+  const api = createApp(ctx, { oauth, interactions, readers, isDraining: () => draining });
   const answer = createNodeHandler(ctx, {
     oauth,
     api,
@@ -189,6 +194,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     draining = true;
+    readers.stop();
     await new Promise((resolve) => setTimeout(resolve, ctx.config.unreadySeconds * 1_000));
     await listening.drain(ctx.config.drainSeconds);
     await ctx.jobs.stop();
@@ -196,6 +202,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
       .flush()
       .catch((error: unknown) => ctx.log.error({ error: String(error) }, "interactions were lost at the stop"));
     await deliveries.settle();
+    await ctx.sequencer.stop();
     await ctx.journal.close();
     await ctx.outbound.close();
     await closeMetrics();
@@ -265,6 +272,8 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.journal, "write the journal", () =>
     ctx.journal.sweep({ beforeMs: ctx.clock.nowMs() - UNWRITTEN_MS }),
   );
+  ctx.jobs.every(SWEEP_SECONDS.feed, "give events their positions", ctx.sequencer.run);
+  ctx.sequencer.start();
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));

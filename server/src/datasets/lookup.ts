@@ -31,6 +31,24 @@ export async function readDatasetState(db: Db | Trx, datasetId: string): Promise
   };
 }
 
+/** The same for many datasets; a draft has none. */
+export async function readStatesForWebhooks(
+  db: Db | Trx,
+  datasetIds: readonly string[],
+): Promise<ReadonlyMap<string, WebhookEvent["dataset"]>> {
+  const datasets = await readDatasetsById(db, datasetIds);
+  const current = datasets.map(({ dataset_id, current_version }) => ({ dataset_id, version: current_version }));
+  const versions = new Map((await readVersionsByName(db, current)).map((row) => [row.dataset_id, row]));
+  return new Map(
+    datasets.flatMap(({ dataset_id, state, min_valid_version }): [string, WebhookEvent["dataset"]][] => {
+      const version = versions.get(dataset_id);
+      if (version === undefined || state === "draft") return [];
+      const { manifest_sha256 } = version;
+      return [[dataset_id, { status: state, current_version: version.version, min_valid_version, manifest_sha256 }]];
+    }),
+  );
+}
+
 /** The states of datasets by their ids. */
 export async function readDatasetStates(
   db: Db | Trx,

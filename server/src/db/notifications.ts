@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Database, Trx } from "./open-database.ts";
 
 /** What servers of one database tell each other. */
-export const NOTICE_TOPICS = ["documents", "signing-keys"] as const;
+export const NOTICE_TOPICS = ["documents", "signing-keys", "event-feed"] as const;
 export type NoticeTopic = (typeof NOTICE_TOPICS)[number];
 
 /**

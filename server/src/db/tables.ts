@@ -1,11 +1,22 @@
 import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
 
+/** Who reads an event in the feed; `from-…` marks where an audience may begin to read. */
+export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "from-version" | "from-offer";
+
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
 export interface Tables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
+  unsequenced_event: { serial: Generated<number>; event_id: string };
+  event_feed: {
+    position: number;
+    event_id: string;
+    audience: FeedAudience;
+    audience_id: string;
+    message_id: string | null;
+  };
   unhandled_event: { event_id: string; queue: QueueName; at_ms: number };
   document: DocumentTable;
   oauth_client: OauthClientTable;

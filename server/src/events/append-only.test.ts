@@ -18,6 +18,7 @@ const { db } = platform.server.ctx;
 
 const APPEND_ONLY = [
   "event",
+  "event_feed",
   "terms",
   "content_revision",
   "dataset_version",

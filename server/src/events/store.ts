@@ -38,8 +38,8 @@ interface EventRows {
 }
 
 /**
- * Appends events: the public rows, the bodies with their salts, the rows that wait for the log, and
- * the rows that wait for workers. Answers the jobs that wake those, and the events' ids in order.
+ * Appends events: the public rows, the bodies with their salts, the rows that wait for the log and for
+ * a position in the feed, and the rows that wait for workers. Answers the jobs that wake those, and the events' ids in order.
  */
 export async function insertEvents(
   trx: Trx,
@@ -62,6 +62,10 @@ async function insertRows(trx: Trx, rows: readonly EventRows[]): Promise<void> {
     .execute();
   await trx
     .insertInto("unlogged_event")
+    .values(rows.map((row) => ({ event_id: row.event.id })))
+    .execute();
+  await trx
+    .insertInto("unsequenced_event")
     .values(rows.map((row) => ({ event_id: row.event.id })))
     .execute();
   const work = rows.flatMap((row) => row.work);
@@ -145,8 +149,19 @@ function storedOf(row: {
   readonly aggregate: string;
   readonly body: string;
 }): StoredEvent {
-  const parsed = parseJsonObject(row.body);
+  return {
+    id: row.id,
+    type: row.type,
+    atMs: row.at_ms,
+    aggregate: row.aggregate,
+    body: readEventBody(row.id, row.body),
+  };
+}
+
+/** What an event says, out of the text that was committed to. */
+export function readEventBody(eventId: string, text: string): JsonObject {
+  const parsed = parseJsonObject(text);
   const body = parsed.ok ? parsed.value["body"] : undefined;
-  if (!isJsonObject(body)) throw new TypeError(`event ${row.id}: expected its body to be an object`);
-  return { id: row.id, type: row.type, atMs: row.at_ms, aggregate: row.aggregate, body };
+  if (!isJsonObject(body)) throw new TypeError(`event ${eventId}: expected its body to be an object`);
+  return body;
 }

@@ -19,7 +19,7 @@ const platform = await startPlatform();
 const { ctx } = platform.server;
 
 /** Written beside facts, also for requests that are refused, or taken away by a sweep. */
-const BESIDE_FACTS = /^(interaction|rate_limit|idempotency_key|journal_entry)/;
+const BESIDE_FACTS = /^(interaction|rate_limit|idempotency_key|journal_entry|event_feed|unsequenced_event)/;
 
 /** How many rows each of our tables has. */
 async function countRows(): Promise<Readonly<Record<string, number>>> {

@@ -133,6 +133,7 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
   });
   ctx.documents.remember(documents.documents, documents.generation);
   for (const action of afterCommit) action();
+  ctx.sequencer.wake();
   // What refuses nothing is in the journal so that it can be missed: nobody waits for the disk for that.
   const appended = ctx.journal.append(journal.rows);
   if (journal.isRefusing) await appended;

@@ -125,6 +125,8 @@ export const AUTHORIZATION = {
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 
+  "GET /api/v1/events": { operator: true, platform: "events:read", marketplace: "events:read", creator: "own" },
+
   "GET /api/v1/webhook-endpoints": { operator: true, marketplace: "webhooks:read" },
   "POST /api/v1/webhook-endpoints": { operator: true, marketplace: "webhooks:write" },
   "GET /api/v1/webhook-endpoints/{id}": { operator: true, marketplace: "webhooks:read" },

@@ -12,6 +12,7 @@ export const PLATFORM_SCOPES = [
   "marketplaces:read",
   "receipts:read",
   "interactions:read",
+  "events:read",
   "metrics:read",
 ] as const;
 
@@ -22,6 +23,7 @@ export const MARKETPLACE_SCOPES = [
   "marketplaces:read",
   "webhooks:read",
   "webhooks:write",
+  "events:read",
 ] as const;
 
 export type ClientScope = (typeof PLATFORM_SCOPES)[number] | (typeof MARKETPLACE_SCOPES)[number];

@@ -173,10 +173,35 @@ function deliveryOf(
 }
 
 /** Without a jti and a content id, a message is about the whole dataset. */
-function detailsOf(event: StoredEvent, change: Change): Pick<WebhookEvent, "jti" | "content_id" | "revoked_at"> {
+function detailsOf(
+  event: Pick<StoredEvent, "type" | "aggregate" | "atMs">,
+  change: Change,
+): Pick<WebhookEvent, "jti" | "content_id" | "revoked_at"> {
   const at = REFUSING_CHANGES.includes(change) ? { revoked_at: formatInstant(Math.floor(event.atMs / 1_000)) } : {};
   if (event.type.startsWith("consent.")) return { jti: event.aggregate, ...at };
   return event.type.startsWith("content.") ? { content_id: event.aggregate, ...at } : at;
+}
+
+/**
+ * An event as a webhook would tell of it, without what belongs to one delivery. Undefined for what
+ * webhooks do not tell of.
+ */
+export function describeChange(
+  ctx: Context,
+  event: Pick<StoredEvent, "type" | "aggregate" | "atMs">,
+  { datasetId, messageId, dataset }: MessageName,
+): (Omit<WebhookEvent, keyof Envelope> & Pick<Envelope, "event_id">) | undefined {
+  const change = CHANGE_OF[event.type];
+  if (change === undefined || isNotice(change)) return undefined;
+  const details = detailsOf(event, change);
+  return { dataset_id: datasetId, change, ...details, event_id: messageId, dataset, ...testMark(ctx) };
+}
+
+interface MessageName {
+  readonly datasetId: string;
+  readonly messageId: string;
+  /** How the dataset stands now. */
+  readonly dataset: WebhookEvent["dataset"];
 }
 
 function testMark(ctx: Context): { readonly test?: true } {

@@ -68,6 +68,34 @@ function matching(filter: DeliveryFilter): Expression<SqlBool> {
   ]);
 }
 
+/** An event in one dataset. */
+export interface EventInDataset {
+  readonly eventId: string;
+  readonly datasetId: string;
+}
+
+/**
+ * What a marketplace was sent of these events, through the oldest of its endpoints that hears of
+ * them. Answers a function that finds the body; undefined where nothing was sent, or not yet.
+ */
+export async function findSentBodies(
+  db: Db,
+  marketplaceId: string,
+  events: readonly EventInDataset[],
+): Promise<(event: EventInDataset) => string | undefined> {
+  const [eventIds, datasetIds] = [events.map((event) => event.eventId), events.map((event) => event.datasetId)];
+  const { rows } = await sql<EventInDataset & { body: string }>`
+    select distinct on (sent.event_id, sent.dataset_id) sent.event_id as "eventId", sent.dataset_id as "datasetId", sent.body
+      from unnest(${eventIds}::text[], ${datasetIds}::text[]) as wanted (event_id, dataset_id)
+      join webhook_delivery sent using (event_id, dataset_id)
+      join webhook_endpoint endpoint
+        on endpoint.endpoint_id = sent.endpoint_id and endpoint.marketplace_id = ${marketplaceId}
+     order by sent.event_id, sent.dataset_id, sent.endpoint_id`.execute(db);
+  const nameOf = ({ eventId, datasetId }: EventInDataset) => `${eventId} ${datasetId}`;
+  const bodies = new Map(rows.map((row) => [nameOf(row), row.body]));
+  return (event) => bodies.get(nameOf(event));
+}
+
 /** The attempts at these deliveries, oldest first. */
 export async function readAttempts(db: Db, deliveries: readonly DeliveryKey[]): Promise<readonly AttemptRow[]> {
   const [endpoints, datasets, sequences] = [
