@@ -5,12 +5,17 @@ import type { Settings } from "./settings.ts";
 
 const LOOPBACK = /^(localhost|\[::1\]|127(\.\d{1,3}){3})$/;
 
+/** True for a host name that is this machine. */
+export function isLoopback(hostname: string): boolean {
+  return LOOPBACK.test(hostname);
+}
+
 /** Refuses to carry a secret over an open wire: https, or this machine. */
 function requireSafeOrigin(origin: string, name: string): string {
   if (!isOrigin(origin))
     throw new CommandError(`${name}: expected scheme, host and port such as https://licet.example.org, got ${origin}`);
   const { protocol, hostname } = new URL(origin);
-  if (protocol !== "https:" && !LOOPBACK.test(hostname))
+  if (protocol !== "https:" && !isLoopback(hostname))
     throw new CommandError(
       `${name}: expected https, since credentials would travel in the open to ${hostname}, got ${origin}`,
     );
@@ -48,6 +53,19 @@ export function operatorOf(
   const token = given.token ?? settings.token;
   if (token === undefined) throw new CommandError("expected LICET_TOKEN (or --token) of the operator, got neither");
   return { origin: requireSafeOrigin(named.replace(/\/$/, ""), "--origin"), token };
+}
+
+/** The server and the credentials of a marketplace's client, for what only a marketplace is told. */
+export function marketplaceOf(
+  { origin, clientId, clientSecret }: Settings,
+  given: Pick<GivenCredentials, "origin">,
+): { readonly origin: string; readonly clientId: string; readonly clientSecret: string } {
+  const named = given.origin ?? origin;
+  if (named === undefined)
+    throw new CommandError("expected --origin or LICET_ORIGIN to say where the Licet server is, got neither");
+  if (clientId === undefined || clientSecret === undefined)
+    throw new CommandError("expected LICET_CLIENT_ID and LICET_CLIENT_SECRET of a marketplace, got not both");
+  return { origin: requireSafeOrigin(named.replace(/\/$/, ""), "--origin"), clientId, clientSecret };
 }
 
 /** A marketplace's client from LICET_CLIENT_ID and LICET_CLIENT_SECRET; undefined when neither is set. */

@@ -9,6 +9,7 @@ import { restore } from "./restore.ts";
 import { serve } from "./serve.ts";
 import { withConfigFile } from "./config-file.ts";
 import { addOperatorCommands } from "./operator-commands.ts";
+import { addDeveloperCommands } from "./developer-commands.ts";
 import { addKeysCommands } from "./keys-commands.ts";
 import { readSettings } from "./settings.ts";
 import { createTerminal } from "./terminal.ts";
@@ -113,6 +114,7 @@ program
 
 addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
+addDeveloperCommands(program, surroundings);
 
 program
   .command("demo")

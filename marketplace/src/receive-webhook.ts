@@ -39,14 +39,24 @@ export async function receiveWebhook(context: MarketplaceContext, request: Reque
   });
   if (!received.ok) return received;
   const { event, body } = received.value;
-  const effect = context.store.transaction(() => applyEvent(context, event, contentSha256(body)));
-  if (effect === "stopped") context.trainings.stop(event.dataset_id);
+  const effect = takeEvent(context, event, body);
   return effect === "contradicted"
     ? refuse(
         "conflict",
         `expected the content that came first as ${event.event_id}, got another; a refusal in it was applied`,
       )
     : accept(effect);
+}
+
+/** Applies an event that is known to be the platform's. `contradicted`: the same id came with other content before. */
+export function takeEvent(
+  context: MarketplaceContext,
+  event: ReceivedEvent,
+  body: string,
+): WebhookEffect | "contradicted" {
+  const effect = context.store.transaction(() => applyEvent(context, event, contentSha256(body)));
+  if (effect === "stopped") context.trainings.stop(event.dataset_id);
+  return effect;
 }
 
 /** What a second delivery may say anew: when it was sent, and how the dataset stands by then. */

@@ -4,7 +4,8 @@ import type { Fetch } from "@licet/sdk";
 import { createApp } from "./app.ts";
 import type { MarketplaceConfig } from "./config.ts";
 import { loadConnection } from "./connection-store.ts";
-import { type MarketplaceContext, connect, reconnect } from "./context.ts";
+import { type Connected, type MarketplaceContext, connect, reconnect } from "./context.ts";
+import { catchUpOnEvents } from "./catch-up-on-events.ts";
 import { guardedFetch } from "./guarded-fetch.ts";
 import { postReceipts } from "./post-receipts.ts";
 import { loadReceiptKey } from "./receipt-key.ts";
@@ -12,8 +13,8 @@ import { stopInterruptedRuns } from "./run-store.ts";
 import { runningTrainings } from "./running-trainings.ts";
 import { openStore } from "./store.ts";
 
-/** Receipts that the platform could not take are sent again this often. */
-const RECEIPT_RETRY_SECONDS = 30;
+/** What the platform could not answer is asked for again this often: receipts it did not take, events that were missed. */
+const RETRY_SECONDS = 30;
 
 /** A marketplace that listens. */
 export interface RunningMarketplace {
@@ -54,34 +55,43 @@ export async function startMarketplace(
   const stored = loadConnection(store);
   if (config.connection !== undefined) reconnect(context, config.connection);
   else if (stored !== undefined) context.connected = connect(context, stored);
-  const stopPosting = postRepeatedly(context);
+  const stopAsking = askRepeatedly(context);
   const listener = await listen(context);
   return {
     origin: listener.origin,
     receiptJwk: context.receiptJwk,
     close: async () => {
       context.trainings.stopAll();
-      await Promise.all([stopPosting(), listener.close()]);
+      await Promise.all([stopAsking(), listener.close()]);
       store.close();
     },
   };
 }
 
-/** Answers how to stop; stopping waits for the receipts that are on their way. */
-function postRepeatedly(context: MarketplaceContext): () => Promise<void> {
-  let posting = Promise.resolve();
-  const post = (): void => {
-    posting = posting
-      .then(() => postReceipts(context))
+/**
+ * Catches up, once for each connection, on what happened while nobody listened, and sends the
+ * receipts that wait. Answers how to stop; stopping waits for what is on its way.
+ */
+function askRepeatedly(context: MarketplaceContext): () => Promise<void> {
+  let asking = Promise.resolve();
+  let caughtUp: Connected | undefined;
+  const ask = (): void => {
+    asking = asking
+      .then(async () => {
+        const { connected } = context;
+        if (connected !== undefined && connected !== caughtUp && (await catchUpOnEvents(context, connected)))
+          caughtUp = connected;
+        await postReceipts(context);
+      })
       .catch(
         (error: unknown) => void process.stderr.write(`${JSON.stringify({ level: "error", error: String(error) })}\n`),
       );
   };
-  post();
-  const timer = setInterval(post, RECEIPT_RETRY_SECONDS * 1000);
+  ask();
+  const timer = setInterval(ask, RETRY_SECONDS * 1000);
   return () => {
     clearInterval(timer);
-    return posting;
+    return asking;
   };
 }
 

@@ -57,6 +57,13 @@ create table if not exists webhook_event (
   received_at text not null
 ) strict;
 
+create table if not exists feed_position (
+  origin text not null,
+  marketplace_id text not null,
+  position text not null,
+  primary key (origin, marketplace_id)
+) strict;
+
 create table if not exists training_run (
   run_id text primary key,
   dataset_id text not null references dataset,

@@ -26,6 +26,7 @@ export {
   type WebhookEvent,
   type WebhookMessage,
   type WebhookNotice,
+  readWebhookEvent,
 } from "./webhook-message.ts";
 
 const SECRET_PREFIX = "whsec_";

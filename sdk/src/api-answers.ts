@@ -3,6 +3,7 @@ import {
   type ItemLine,
   type JsonObject,
   type JsonValue,
+  type ReceivedEvent,
   type Result,
   type UsageReceipt,
   accept,
@@ -15,11 +16,13 @@ import {
   listOf,
   objectOf,
   oneOf,
+  canonicalize,
   parseJsonObject,
   readConsentLine,
   readItemLine,
   readShape,
   readUsageReceipt,
+  readWebhookEvent,
   refuse,
   sha256,
   textUpTo,
@@ -156,6 +159,53 @@ export type Delivery = ReturnType<typeof DELIVERY>;
 /** Reads a page of deliveries. @example parseDeliveries(answer) */
 export function parseDeliveries(answer: ApiAnswer): Answer<Page<Delivery>> {
   return parsePage(answer, "deliveries", (body) => readShape(DELIVERY, body, "delivery", "document_invalid"));
+}
+
+const FEED = objectOf(
+  {
+    events: listOf(objectOf({ position: textUpTo(16), at: instant, webhook: anyObject }), { max: MAX_ENTRIES }),
+    up_to: textUpTo(16),
+  },
+  { next: anything },
+);
+
+/**
+ * An event of the feed: what a webhook told of it, or would have, and the JSON that says so.
+ * `position` is where to go on after it.
+ *
+ * @example { position: "1042", at: "2026-01-18T12:05:00Z", event: { change: "revoked", dataset_id: "ds_1", … }, body: "{…}" }
+ */
+export interface FeedEvent {
+  readonly position: string;
+  readonly at: string;
+  readonly event: ReceivedEvent;
+  readonly body: string;
+}
+
+/**
+ * A page of events, oldest first. Go on after `upTo`: everything up to it was shown.
+ *
+ * @example { entries: [event], next: null, upTo: "1042" }
+ */
+export interface EventPage extends Page<FeedEvent> {
+  readonly upTo: string;
+}
+
+/** Reads a page of events, also those of a platform in test mode, which say `test: true`. @example parseEvents(answer) */
+export function parseEvents(answer: ApiAnswer): Answer<EventPage> {
+  return parseAnswer(answer, (body) => {
+    const page = readShape(FEED, body, "page", "document_invalid");
+    if (!page.ok) return page;
+    const entries: FeedEvent[] = [];
+    for (const { webhook, ...entry } of page.value.events) {
+      const text = canonicalize(webhook);
+      const event = readWebhookEvent(text, { allowTest: true });
+      if (!event.ok) return event;
+      entries.push({ ...entry, event: event.value, body: text });
+    }
+    const turned = readNext(page.value.next, entries);
+    return turned.ok ? accept({ ...turned.value, upTo: page.value.up_to }) : turned;
+  });
 }
 
 /** Reads a page of a list whose entries are the member `name`. @example parsePage(answer, "datasets", readDataset) */

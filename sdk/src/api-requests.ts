@@ -189,6 +189,21 @@ export function receiptKeyRequest(origin: string, marketplaceId: string, jwk: Pu
 }
 
 /**
+ * Which events: those after a position that a page named, all without one, and with `"latest"` those
+ * from now on. With `wait` (seconds, at most 25) an empty page is held back until there is something.
+ *
+ * @example { after: "1042", wait: 20 }
+ */
+export interface EventQuery extends PageQuery {
+  readonly wait?: number;
+}
+
+/** `GET /api/v1/events`. @example eventsRequest(origin, { after: "1042", wait: 20 }) */
+export function eventsRequest(origin: string, query: EventQuery = {}): ApiRequest {
+  return get(origin, "/api/v1/events", { ...query });
+}
+
+/**
  * Which deliveries.
  *
  * @example { datasetId: "ds_1", state: "waiting", limit: 50 }

@@ -1,6 +1,7 @@
 import { type ConsentLine, type ItemLine, type JsonObject, type PublicJwk, type UsageReceipt } from "@licet/protocol";
 import {
   type Delivery,
+  type EventPage,
   type KeptReceipt,
   type LinesPage,
   type ListedDataset,
@@ -10,6 +11,7 @@ import {
   parseDataset,
   parseDatasets,
   parseDeliveries,
+  parseEvents,
   parseItemLines,
   parseObject,
   parseReceipt,
@@ -19,12 +21,14 @@ import {
 import {
   type DatasetVersion,
   type DeliveryQuery,
+  type EventQuery,
   type JsonCall,
   type PageQuery,
   consentsRequest,
   datasetRequest,
   datasetsRequest,
   deliveriesRequest,
+  eventsRequest,
   itemsRequest,
   jsonRequest,
   oneReceiptRequest,
@@ -65,6 +69,8 @@ export interface LicetClient {
   readonly listReceipts: (query?: PageQuery & { readonly datasetId?: string }) => Promise<Answer<Page<KeptReceipt>>>;
   readonly registerReceiptKey: (marketplaceId: string, jwk: PublicJwk) => Promise<Answer<ReceiptKey>>;
   readonly listDeliveries: (query?: DeliveryQuery) => Promise<Answer<Page<Delivery>>>;
+  /** What happened in the datasets that were offered to this marketplace; `catchUp` reads it to its end. */
+  readonly listEvents: (query?: EventQuery) => Promise<Answer<EventPage>>;
   /** Any other route: the answer's JSON object as it is. */
   readonly sendJson: (call: JsonCall) => Promise<Answer<JsonObject>>;
 }
@@ -96,6 +102,7 @@ export function createClient(options: ClientOptions): LicetClient {
     listReceipts: (query) => call(receiptsRequest(origin, query), parseReceipts),
     registerReceiptKey: (marketplaceId, jwk) => call(receiptKeyRequest(origin, marketplaceId, jwk), parseReceiptKey),
     listDeliveries: (query) => call(deliveriesRequest(origin, query), parseDeliveries),
+    listEvents: (query) => call(eventsRequest(origin, query), parseEvents),
     sendJson: (json) => call(jsonRequest(origin, json), parseObject),
   };
 }

@@ -1,5 +1,6 @@
 export * from "./api-answers.ts";
 export * from "./api-requests.ts";
+export * from "./catch-up.ts";
 export { type CheckDatasetOptions, type ManifestPlace, checkDataset, readManifestUrl } from "./check-dataset.ts";
 export type { ClientOptions } from "./authorized-calls.ts";
 export * from "./client.ts";

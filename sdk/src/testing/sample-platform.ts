@@ -56,6 +56,8 @@ export interface SamplePlatform {
   /** Receipts by id, and how often a token was asked for. */
   readonly receipts: Map<string, JsonObject>;
   readonly counts: { tokens: number };
+  /** The bodies of webhooks that the event feed holds; the positions count from 1. */
+  readonly feed: JsonObject[];
   /** The body and headers of a webhook about the dataset, as it stands now. */
   readonly webhook: (message: SampleMessage) => { readonly body: string; readonly headers: Record<string, string> };
 }
@@ -79,9 +81,10 @@ export async function createSamplePlatform(options: SampleOptions): Promise<Samp
   const answers: SamplePlatform["answers"] = new Map();
   const receipts = new Map<string, JsonObject>();
   const counts = { tokens: 0 };
+  const feed: JsonObject[] = [];
   const receiptKeys = new Map<string, VerificationKey>();
   const secret = webhookSecret(new Uint8Array(32).fill(9));
-  const state = { facts, edits, answers, receipts, counts, receiptKeys, now: options.now };
+  const state = { facts, edits, answers, receipts, counts, feed, receiptKeys, now: options.now };
   const handle = (request: Request): Promise<Response> => answer(state, request);
   return {
     facts,
@@ -92,13 +95,14 @@ export async function createSamplePlatform(options: SampleOptions): Promise<Samp
     answers,
     receipts,
     counts,
+    feed,
     handle,
     fetch: (url, init) => handle(new Request(url, init)),
     webhook: (message) => webhookOf(facts, secret, { sentAt: options.now(), ...message }),
   };
 }
 
-interface SampleState extends Pick<SamplePlatform, "facts" | "edits" | "answers" | "receipts" | "counts"> {
+interface SampleState extends Pick<SamplePlatform, "facts" | "edits" | "answers" | "receipts" | "counts" | "feed"> {
   readonly receiptKeys: Map<string, VerificationKey>;
   readonly now: () => number;
 }
@@ -271,6 +275,7 @@ async function protectedAnswer(state: SampleState, request: Request, path: strin
     );
   if (path === "/api/v1/usage-receipts" && request.method === "POST") return receiptAnswer(state, await request.text());
   if (path === "/api/v1/usage-receipts") return Response.json({ receipts: [...state.receipts.values()], next: null });
+  if (path === "/api/v1/events") return feedAnswer(state, request);
   if (path === "/api/v1/marketplaces/mkt_1/receipt-keys") return registerReceiptKey(state, await request.text());
   if (path === `/api/v1/datasets/${facts.datasetId}`)
     return Response.json({
@@ -297,6 +302,14 @@ function linesAnswer(request: Request, lines: readonly JsonObject[]): Response {
   if (first + PAGE_LINES < lines.length)
     headers.set("link", `<${url.pathname}?after=${first + PAGE_LINES - 1}>; rel="next"`);
   return new Response(page.map((line) => `${canonicalize(line)}\n`).join(""), { headers });
+}
+
+function feedAnswer({ feed, now }: SampleState, request: Request): Response {
+  const first = Number(new URL(request.url).searchParams.get("after") ?? "0");
+  const upTo = Math.min(first + PAGE_LINES, feed.length);
+  const at = formatInstant(now());
+  const events = feed.slice(first, upTo).map((webhook, index) => ({ position: `${first + index + 1}`, at, webhook }));
+  return Response.json({ events, next: upTo < feed.length ? `${upTo}` : null, up_to: `${upTo}` });
 }
 
 async function receiptAnswer(state: SampleState, body: string): Promise<Response> {
