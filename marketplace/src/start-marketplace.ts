@@ -75,14 +75,15 @@ export async function startMarketplace(
 function askRepeatedly(context: MarketplaceContext): () => Promise<void> {
   let asking = Promise.resolve();
   let caughtUp: Connected | undefined;
+  const askOnce = async (): Promise<void> => {
+    const { connected } = context;
+    if (connected !== undefined && connected !== caughtUp && (await catchUpOnEvents(context, connected)))
+      caughtUp = connected;
+    await postReceipts(context);
+  };
   const ask = (): void => {
     asking = asking
-      .then(async () => {
-        const { connected } = context;
-        if (connected !== undefined && connected !== caughtUp && (await catchUpOnEvents(context, connected)))
-          caughtUp = connected;
-        await postReceipts(context);
-      })
+      .then(askOnce)
       .catch(
         (error: unknown) => void process.stderr.write(`${JSON.stringify({ level: "error", error: String(error) })}\n`),
       );

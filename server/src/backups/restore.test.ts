@@ -86,6 +86,7 @@ describe("a restore of a backup, after much was refused", () => {
   let lateRevoked: Consent;
   let lostDatasetId: string;
   let clientId: string;
+  let position: string;
 
   beforeAll(async () => {
     site = await sites.open(await sites.createDatabase());
@@ -109,6 +110,8 @@ describe("a restore of a backup, after much was refused", () => {
     await publishDataset(site.platform, [at(works, 3)], { dataset_id: scene.datasetId });
     lostDatasetId = (await publishDataset(site.platform, [at(works, 3)])).dataset_id;
     seqs = await readSeqs(site, publicPaths(scene.datasetId));
+    await site.platform.server.ctx.sequencer.run();
+    position = expectStatus(await site.platform.operator.get("/api/v1/events?after=latest"), 200).body.up_to;
     await site.stop();
   });
 
@@ -135,6 +138,15 @@ describe("a restore of a backup, after much was refused", () => {
       /^expected an empty database to restore into, got one with rows in /,
     );
     back = await sites.open(database, { ...site, origin: site.platform.origin });
+  });
+
+  test("tells whoever follows the events what it wrote again, above every position that was read", async () => {
+    await back.platform.server.ctx.sequencer.run();
+    const { body } = expectStatus(await back.platform.operator.get(`/api/v1/events?after=${position}`), 200);
+    const told = body.events.filter((event: { readonly type: string }) => event.type === "consent.revoked");
+    expect(told.map((event: { readonly aggregate: string }) => event.aggregate).sort()).toEqual(
+      [at(scene.consents, 1).jti, at(scene.consents, 2).jti].sort(),
+    );
   });
 
   test("leaves refused what was refused, in every document, under a higher seq", async () => {

@@ -65,5 +65,5 @@ export async function readLastPosition(db: Db | Trx): Promise<number> {
     .selectFrom("event_feed")
     .select((query) => sql<number>`greatest(coalesce(${query.fn.max("position")}, 0), ${FIRST_NUMBER})`.as("last"))
     .executeTakeFirstOrThrow();
-  return Number(last);
+  return last;
 }
