@@ -5,6 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseConfigFile, settingLine } from "./config-file.ts";
 import { runLicet } from "./testing/run-licet.ts";
 
+/** Each starts several programs, on machines that do other things, too. */
+const COMMANDS_MS = 120_000;
+
 let folder: string;
 const ANSWERS = ["--yes", "--origin", "http://localhost:4777", "--port", "4777", "--tls", "none"];
 
@@ -13,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-describe("licet init", () => {
+describe("licet init", { timeout: COMMANDS_MS }, () => {
   it("writes settings and a master key that only their owner reads, and never over others", async () => {
     const home = join(folder, "one");
     expect(await runLicet(["init", home, ...ANSWERS])).toMatchObject({ exitCode: 0 });
@@ -38,7 +41,7 @@ describe("licet init", () => {
   });
 });
 
-describe("licet doctor", () => {
+describe("licet doctor", { timeout: COMMANDS_MS }, () => {
   it("says what it found, and ends with 1 when the public documents are not to be reached", async () => {
     const home = join(folder, "three");
     await runLicet(["init", home, ...ANSWERS, "--origin", "http://localhost:1", "--port", "4778"]);

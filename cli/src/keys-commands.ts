@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { withConfigFile } from "./config-file.ts";
 import { ROTATED_PURPOSES, listKeys, revokeKey, rewrapKeys, rotateKeys } from "./keys.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -49,6 +50,7 @@ export function addKeysCommands(
   keys
     .command("rewrap")
     .description("seal all private keys and secrets with another master key, while no server runs")
+    .option("--config <file>", "read settings from this file, as licet init writes it")
     .option("--new-key-file <file>", "a 0600 file with the new key; it is made when it is not there")
     .option("--data-dir <folder>", "the folder for the embedded database and the master key (LICET_DATA_DIR, ./data)")
     .option("--json", "print the result as JSON")
@@ -57,7 +59,10 @@ export function addKeysCommands(
       "\nThe environment is that of licet serve: DATABASE_URL or LICET_DATA_DIR, and LICET_MASTER_KEY when\nthe old key is there. The new key is in LICET_NEW_MASTER_KEY or in --new-key-file; without either a\nnew one takes the place of master.key in the data folder. After a crash everything is sealed with\nthe old key or everything with the new one.\nExit code: 0 done, 1 it failed, 2 the database, the key or a running server do not allow it.",
     )
     .action(async (flags) => {
-      process.exitCode = await rewrapKeys(flags, surroundings);
+      process.exitCode = await rewrapKeys(flags, {
+        ...surroundings,
+        settings: withConfigFile(surroundings.settings, flags.config),
+      });
     });
 }
 

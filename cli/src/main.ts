@@ -7,6 +7,7 @@ import { playDemo } from "./demo/play-demo.ts";
 import { importFolder } from "./import-folder.ts";
 import { restore } from "./restore.ts";
 import { serve } from "./serve.ts";
+import { addConsentCommands } from "./consent-commands.ts";
 import { withConfigFile } from "./config-file.ts";
 import { addOperatorCommands } from "./operator-commands.ts";
 import { addDeveloperCommands } from "./developer-commands.ts";
@@ -112,6 +113,7 @@ program
     process.exitCode = await restore(file, flags, { settings: withConfigFile(settings, flags.config), terminal });
   });
 
+addConsentCommands(program, surroundings);
 addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
 addDeveloperCommands(program, surroundings);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { withConfigFile } from "./config-file.ts";
-import { doctor } from "./doctor.ts";
+import { doctor } from "./doctor/doctor.ts";
 import { init } from "./init.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -33,10 +33,17 @@ export function addOperatorCommands(
     });
   program
     .command("doctor")
-    .description("look at a server's settings, its database and its public documents")
-    .option("--config <file>", "settings as licet init writes them")
+    .description("look at a server's settings, database, folders and backups, and at what the world gets from it")
+    .option("--config <file>", "settings as licet init writes them: looks at this machine, too")
     .option("--origin <origin>", "the server as the world reaches it (LICET_ORIGIN)")
+    .option("--dataset <id...>", "datasets whose documents are looked at (with LICET_TOKEN, the first there is)")
+    .option("--backups <folder>", "where backups are: is the newest whole, and new enough?")
+    .option("--token <token>", "the operator's token (LICET_TOKEN, which no process list shows)")
     .option("--json", "print the findings as JSON")
+    .addHelpText(
+      "after",
+      "\nChanges nothing. Run it as the server's user on the server's machine, and with --origin alone from\nanywhere else, behind the caches that readers are behind.\nExit code: 0 nothing is wrong (there may be warnings), 1 something is, 2 it could not be tried.",
+    )
     .action(async (flags) => {
       const settings = withConfigFile(surroundings.settings, flags.config);
       process.exitCode = await doctor(flags, { ...surroundings, settings });

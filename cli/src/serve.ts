@@ -81,6 +81,7 @@ function firstSteps(origin: string, commandName: string): string[] {
     `    export LICET_ORIGIN=${origin} LICET_TOKEN=…`,
     `    ${commandName} import ./works --creator user:1 --register \\`,
     "      --base-url https://platform.example/works/",
+    `    ${commandName} consent --creator user:1 --key user-1.jwk`,
     "",
     `${origin}/openapi.json says what else the server does.`,
   ];

@@ -35,11 +35,17 @@ export function readSettings(environment: Environment = process.env): Settings {
     exitWithParent: environment["LICET_EXIT_WITH_PARENT"] === "1",
     // https://no-color.org: set and not empty means none.
     wantsColour: present(environment["NO_COLOR"]) === undefined && environment["TERM"] !== "dumb",
-    commandName: isScript ? "npm run --silent licet --" : "licet",
+    commandName: commandNameOf(isScript, environment),
     workingFolder: (isScript ? present(environment["INIT_CWD"]) : undefined) ?? process.cwd(),
     environment,
     bareEnvironment: Object.fromEntries(Object.entries(environment).filter(([name]) => !OUR_SETTINGS.test(name))),
   };
+}
+
+/** npx says so; whoever installed us for everybody types the plain name. */
+function commandNameOf(isScript: boolean, { npm_command: command }: Environment): string {
+  if (isScript) return "npm run --silent licet --";
+  return command === "exec" ? "npx licet" : "licet";
 }
 
 function present(text: string | undefined): string | undefined {

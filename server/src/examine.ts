@@ -1,19 +1,20 @@
 import { sql } from "kysely";
-import { access, constants, stat } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { pino } from "pino";
 import { readMigrations } from "./backups/store.ts";
-import { type Config, ConfigError } from "./config.ts";
+import { type Config, ConfigError, urlHost } from "./config.ts";
 import { masterKeyPath, readMasterKey } from "./db/master-key.ts";
 import { listMigrations } from "./db/migrate.ts";
 import { type Database, openDatabase } from "./db/open-database.ts";
 import { sealerOf } from "./db/sealing.ts";
+import { examineFolders } from "./examine-folders.ts";
+import { readOauthKeys } from "./http/oauth/store.ts";
 import { opensKeys } from "./keys/open-keys.ts";
 
 /** What a look at one thing found, and what to do about it. */
 export interface Finding {
   readonly name: string;
-  readonly outcome: "ok" | "warning" | "error";
+  readonly outcome: "ok" | "warning" | "wrong";
   readonly detail: string;
 }
 
@@ -31,9 +32,24 @@ export async function checkDatabase(config: Config): Promise<string> {
   }
 }
 
+/** Where a server of this configuration listens, for whoever asks it from this machine. */
+export interface Listens {
+  readonly url: string;
+  /** Where its metrics need no token; undefined means nowhere. */
+  readonly metrics_url: string | undefined;
+}
+
+export function listensOf({ host, port, tls, metricsPort }: Config): Listens {
+  const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : urlHost(host);
+  return {
+    url: `${tls === undefined ? "http" : "https"}://${reached}:${port}`,
+    metrics_url: metricsPort === undefined ? undefined : `http://127.0.0.1:${metricsPort}/metrics`,
+  };
+}
+
 /** Looks at what a server on this machine would start with, and changes nothing. */
 export async function examine(config: Config): Promise<readonly Finding[]> {
-  const findings = [await examineKeyFile(config), await examineData(config), await examineJournal(config)];
+  const findings = [await examineKeyFile(config), ...(await examineFolders(config))];
   try {
     const database = await openOrRefuse(config);
     try {
@@ -43,10 +59,18 @@ export async function examine(config: Config): Promise<readonly Finding[]> {
     }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const isInUse = config.databaseUrl === undefined;
-    findings.push({ name: "database", outcome: isInUse ? "warning" : "error", detail: error.message });
+    findings.push(whyClosed(config, error));
   }
   return findings;
+}
+
+/** The embedded database has one owner: while a server runs, that one is asked instead (`/readyz`). */
+function whyClosed({ databaseUrl, dataFolder }: Config, { message }: ConfigError): Finding {
+  const name = "database";
+  if (databaseUrl !== undefined) return { name, outcome: "wrong", detail: message };
+  return / is in use by process \d+/.test(message)
+    ? { name, outcome: "ok", detail: `${dataFolder}: a running server has it, so what is in it was not looked at` }
+    : { name, outcome: "warning", detail: message };
 }
 
 async function openOrRefuse(config: Config): Promise<Database> {
@@ -77,31 +101,7 @@ async function examineKeyFile(config: Config): Promise<Finding> {
     return { name, outcome: "ok", detail: path };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { name, outcome: "error", detail: error.message };
-  }
-}
-
-async function examineData({ dataFolder }: Config): Promise<Finding> {
-  const name = "data folder";
-  if (!existsSync(dataFolder)) return { name, outcome: "warning", detail: `${dataFolder}: the first start makes it` };
-  const mode = (await stat(dataFolder)).mode & 0o777;
-  return (mode & 0o007) === 0
-    ? { name, outcome: "ok", detail: dataFolder }
-    : {
-        name,
-        outcome: "warning",
-        detail: `${dataFolder}: everybody on this machine may look into it (mode ${mode.toString(8)}); chmod 700`,
-      };
-}
-
-async function examineJournal({ journalFolder }: Config): Promise<Finding> {
-  const name = "journal folder";
-  if (!existsSync(journalFolder)) return { name, outcome: "ok", detail: `${journalFolder}: the first start makes it` };
-  try {
-    await access(journalFolder, constants.W_OK);
-    return { name, outcome: "ok", detail: journalFolder };
-  } catch (error) {
-    return { name, outcome: "error", detail: `${journalFolder}: cannot be written (${reasonOf(error)})` };
+    return { name, outcome: "wrong", detail: error.message };
   }
 }
 
@@ -111,7 +111,7 @@ async function examineDatabase(config: Config, database: Database): Promise<read
   if (database.engine === "postgres")
     findings.push({
       name: "clock",
-      outcome: Math.abs(ahead_seconds) <= MAX_CLOCK_SECONDS ? "ok" : "error",
+      outcome: Math.abs(ahead_seconds) <= MAX_CLOCK_SECONDS ? "ok" : "wrong",
       detail: `${Math.abs(ahead_seconds).toFixed(1)} s from the database's; expected at most ${MAX_CLOCK_SECONDS} s`,
     });
   const { rows } = await sql<{ there: boolean }>`select to_regclass('migration') is not null as there`.execute(
@@ -122,7 +122,23 @@ async function examineDatabase(config: Config, database: Database): Promise<read
   findings.push(await examineMigrations(database));
   if (config.masterKey !== undefined || existsSync(masterKeyPath(config)))
     findings.push(await examineSeals(config, database));
+  findings.push(await examineOauthKey(database));
   return findings;
+}
+
+const DAY_SECONDS = 86_400;
+/** A key that signs for longer is worth more to a thief than a rotation costs. */
+const MAX_KEY_DAYS = 400;
+
+/** The key of the OAuth server stands in no public document with its age. */
+async function examineOauthKey({ db }: Database): Promise<Finding> {
+  const name = "key for oauth";
+  const signing = (await readOauthKeys(db)).find((row) => row.retire_at === null);
+  if (signing === undefined) return { name, outcome: "ok", detail: "none yet; the first start makes it" };
+  const days = Math.floor((Date.now() / 1_000 - signing.created_at) / DAY_SECONDS);
+  return days <= MAX_KEY_DAYS
+    ? { name, outcome: "ok", detail: `${days} days old` }
+    : { name, outcome: "warning", detail: `${days} days old: licet keys rotate --purpose oauth` };
 }
 
 async function examineMigrations({ db }: Database): Promise<Finding> {
@@ -133,7 +149,7 @@ async function examineMigrations({ db }: Database): Promise<Finding> {
   if (later.length > 0)
     return {
       name,
-      outcome: "error",
+      outcome: "wrong",
       detail: `a newer Licet was here: ${later.join(", ")} is unknown; upgrade this one`,
     };
   const missing = known.filter((migration) => !applied.includes(migration));
@@ -149,7 +165,7 @@ async function examineSeals(config: Config, { db }: Database): Promise<Finding> 
     return opens === false
       ? {
           name,
-          outcome: "error",
+          outcome: "wrong",
           detail: "the master key does not open this database's keys: find the one it was sealed with",
         }
       : {
@@ -159,7 +175,7 @@ async function examineSeals(config: Config, { db }: Database): Promise<Finding> 
         };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { name, outcome: "error", detail: error.message };
+    return { name, outcome: "wrong", detail: error.message };
   }
 }
 

@@ -26,8 +26,9 @@ export async function runOffline(
     return;
   }
   if (verb === "examine" && path === undefined) {
-    const { examine } = await import("./examine.ts");
-    print({ result: { findings: await examine(readConfig()) } });
+    const { examine, listensOf } = await import("./examine.ts");
+    const config = readConfig();
+    print({ result: { findings: await examine(config), listens: listensOf(config) } });
     return;
   }
   if (path === undefined || (verb !== "restore" && verb !== "check-backup"))

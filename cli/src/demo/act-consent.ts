@@ -13,7 +13,7 @@ import { orFail } from "../command-error.ts";
 import { type ImportedFile, importWorks } from "../import-works.ts";
 import { counted, wrap } from "../terminal.ts";
 import { readPublic } from "./call-api.ts";
-import { type Creator, type Draft, draftConsent, enterCreator, signConsent } from "./creator.ts";
+import { type ConsentWish, type Creator, type Draft, draftConsent, enterCreator, signConsent } from "../creator.ts";
 import { type Narrator, claim } from "./narrate.ts";
 import { type CatalogueCreator, nameOf, readCatalogue } from "./read-catalogue.ts";
 import { CATALOGUE, type Stage } from "./start-processes.ts";
@@ -43,7 +43,7 @@ export async function actConsent(stage: Stage, narrator: Narrator): Promise<read
   const creators = await enterCreators(operator, catalogue, narrator);
   const works = await registerWorks(stage, catalogue, narrator);
   const drafts = await narrator.step(
-    () => Promise.all(creators.map(draftConsent)),
+    () => Promise.all(creators.map((creator) => draftConsent(creator, wishOf(creator)))),
     (made) =>
       `Each is asked for permission to train on their works, and to earn money with it. ${nameAt(catalogue, 0)} reads (${counted(wordsOf(made[0]), "word")} in all):`,
   );
@@ -162,6 +162,17 @@ function modalityCounts(files: readonly ImportedFile[]): readonly string[] {
   return MODALITIES.map((modality) => ({ modality, count: modalities.filter((found) => found === modality).length }))
     .filter(({ count }) => count > 0)
     .map(({ modality, count }) => counted(count, MODALITY_NOUNS[modality]));
+}
+
+const CONSENT_DAYS = 365;
+
+function wishOf({ creatorId }: Creator): ConsentWish {
+  return {
+    subject: `creator:${creatorId}`,
+    scope: ["training", "commercial"],
+    price_floor: "per-token:0.00005",
+    duration_days: CONSENT_DAYS,
+  };
 }
 
 async function signDraft(creator: Creator, draft: Draft | undefined): Promise<string> {

@@ -7,7 +7,7 @@ import { type Consenting, operatorOf } from "./act-consent.ts";
 import { type OfferedDataset, marketplaceOf, readMarketplaceDataset, runVerify } from "./act-dataset.ts";
 import { readReceipts, trainOn } from "./act-training.ts";
 import { call, callRefused, readPublic, waitFor } from "./call-api.ts";
-import { revokeConsent } from "./creator.ts";
+import { revokeConsent } from "../creator.ts";
 import { type Narrator, claim } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
