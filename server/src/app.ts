@@ -31,6 +31,7 @@ import { addReceiptRoutes } from "./receipts/routes.ts";
 import { addKeyRevocationRoutes } from "./revocations/key-routes.ts";
 import { addRevocationRoutes } from "./revocations/routes.ts";
 import { addSuspensionRoutes } from "./revocations/suspension-routes.ts";
+import { addUpstreamRoutes } from "./upstreams/routes.ts";
 import { addWebhookRoutes } from "./webhooks/routes.ts";
 
 export interface AppParts {
@@ -66,6 +67,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   addRevocationRoutes(api, ctx);
   addSuspensionRoutes(api, ctx);
   addKeyRevocationRoutes(api, ctx);
+  addUpstreamRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
