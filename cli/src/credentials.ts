@@ -5,12 +5,17 @@ import type { Settings } from "./settings.ts";
 
 const LOOPBACK = /^(localhost|\[::1\]|127(\.\d{1,3}){3})$/;
 
+/** True for an origin on this machine. */
+export function isLoopback(origin: string): boolean {
+  return LOOPBACK.test(new URL(origin).hostname);
+}
+
 /** Refuses to carry a secret over an open wire: https, or this machine. */
 function requireSafeOrigin(origin: string, name: string): string {
   if (!isOrigin(origin))
     throw new CommandError(`${name}: expected scheme, host and port such as https://licet.example.org, got ${origin}`);
   const { protocol, hostname } = new URL(origin);
-  if (protocol !== "https:" && !LOOPBACK.test(hostname))
+  if (protocol !== "https:" && !isLoopback(origin))
     throw new CommandError(
       `${name}: expected https, since credentials would travel in the open to ${hostname}, got ${origin}`,
     );

@@ -12,6 +12,7 @@ import { addOperatorCommands } from "./operator-commands.ts";
 import { addKeysCommands } from "./keys-commands.ts";
 import { readSettings } from "./settings.ts";
 import { createTerminal } from "./terminal.ts";
+import { addTriggerCommand } from "./trigger-command.ts";
 import { verifyManifest } from "./verify-manifest.ts";
 
 const settings = readSettings();
@@ -113,6 +114,7 @@ program
 
 addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
+addTriggerCommand(program, surroundings);
 
 program
   .command("demo")
