@@ -32,7 +32,7 @@ export interface RegisteredUpstream {
 }
 
 /** A platform carries works for a few others. */
-export const MAX_UPSTREAMS = 1_000;
+const MAX_UPSTREAMS = 1_000;
 const SECRET_BYTES = 32;
 
 /** Refuses `already_exists`, `conflict`, and `url_forbidden` when its key set could never be read. */

@@ -65,12 +65,11 @@ describe("registering an upstream", () => {
   });
 
   test.each(["get /", "get /works", "get /events", "post /end", "post /secret-rotations"])(
-    "is what %s asks for",
+    "that is not there is refused at %s",
     async (route) => {
       const [method = "", path = ""] = route.split(" ");
-      const answer = await operator.send(method.toUpperCase(), `/api/v1/upstreams/up_none${path === "/" ? "" : path}`, {
-        ...(method === "post" ? { body: "{}", headers: { "content-type": "application/json" } } : {}),
-      });
+      const url = `/api/v1/upstreams/up_none${path === "/" ? "" : path}`;
+      const answer = method === "post" ? await operator.post(url, {}) : await operator.get(url);
       expect(answer).toMatchObject({ status: 404, body: { code: "not_found" } });
     },
   );

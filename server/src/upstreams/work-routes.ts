@@ -130,6 +130,6 @@ function viewOf(row: MappedRow): z.infer<typeof mappedSchema> {
     ...(upstream_dataset_id === null ? {} : { upstream_dataset_id }),
     ...(upstream_content_id === null ? {} : { upstream_content_id }),
     upstream_jti,
-    mapped_at: formatInstant(Number(mapped_at)),
+    mapped_at: formatInstant(mapped_at),
   };
 }

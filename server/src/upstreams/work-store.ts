@@ -119,5 +119,5 @@ export async function countMapped(db: Db, upstreamId: string): Promise<number> {
   const { rows } = await sql<{ readonly count: number }>`select
       (select count(*) from upstream_work where upstream_id = ${upstreamId})
       + (select count(*) from upstream_consent where upstream_id = ${upstreamId}) as count`.execute(db);
-  return Number(rows[0]?.count ?? 0);
+  return rows[0]?.count ?? 0;
 }
