@@ -20,6 +20,7 @@ const SLICES = [
   "datasets",
   "receipts",
   "revocations",
+  "upstreams",
   "webhooks",
   "feed",
   "interactions",

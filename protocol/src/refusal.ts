@@ -164,6 +164,11 @@ export const REFUSALS = {
     "The webhook's body is not an event",
     "Send the body as docs/wire-formats.md describes it.",
   ),
+  upstream_ended: row(
+    410,
+    "Nothing is taken from this upstream any more",
+    "Stop sending; ask the platform's operator to register the upstream again.",
+  ),
 
   // Usage receipts
   receipt_invalid: row(422, "The receipt is not well formed", "Send every member docs/wire-formats.md lists."),

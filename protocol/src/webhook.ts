@@ -17,6 +17,7 @@ import {
 export {
   CHANGES,
   type Change,
+  type HeaderLookup,
   MAX_WEBHOOK_BYTES,
   NOTICES,
   type Notice,

@@ -33,6 +33,7 @@ import { addReceiptRoutes } from "./receipts/routes.ts";
 import { addKeyRevocationRoutes } from "./revocations/key-routes.ts";
 import { addRevocationRoutes } from "./revocations/routes.ts";
 import { addSuspensionRoutes } from "./revocations/suspension-routes.ts";
+import { addUpstreamRoutes } from "./upstreams/routes.ts";
 import { addWebhookRoutes } from "./webhooks/routes.ts";
 
 export interface AppParts {
@@ -69,6 +70,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, isDraini
   addRevocationRoutes(api, ctx);
   addSuspensionRoutes(api, ctx);
   addKeyRevocationRoutes(api, ctx);
+  addUpstreamRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);

@@ -195,7 +195,7 @@ function isHeldKind(value: unknown): value is KeptHold["kind"] {
 }
 
 function isHolder(value: unknown): value is KeptHold["holder"] {
-  return value === "platform" || value === "creator";
+  return value === "platform" || value === "creator" || (typeof value === "string" && value.startsWith("upstream:"));
 }
 
 function isStatus(value: unknown): value is KeptStatus["status"] {

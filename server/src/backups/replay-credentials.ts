@@ -6,12 +6,14 @@ import { changeClientState } from "../http/oauth/clients.ts";
 import { restoreRevokedKey } from "../keys/restore-key.ts";
 import { revokeKey } from "../keys/revoke-key.ts";
 import { retireReceiptKey, revokeReceiptKey } from "../marketplaces/end-receipt-key.ts";
+import { endUpstream } from "../upstreams/register-upstream.ts";
 import type { JournalEvent } from "./read-journal.ts";
 
 const OPERATOR = { kind: "operator" } as const;
+const BY_RESTORE = "restore";
 
 /**
- * Ends a key or a client again that was ended after the backup. Answers whether that was needed:
+ * Ends a key, a client or an upstream again that was ended after the backup. Answers whether that was needed:
  * what is lost needs no end, and what has ended already is refused by the operation itself.
  */
 export async function replayCredential(then: Context, event: JournalEvent): Promise<boolean> {
@@ -39,6 +41,8 @@ const OPERATIONS: Readonly<Record<string, (then: Context, body: Body) => Promise
   "client.suspended": (then, body) => changeClientState(then, textOf(body["client_id"]), "suspend"),
   "client.resumed": (then, body) => changeClientState(then, textOf(body["client_id"]), "resume"),
   "client.ended": (then, body) => changeClientState(then, textOf(body["client_id"]), "end"),
+  // What it held suspended is in the journal too, and so is whether that was lifted.
+  "upstream.ended": (then, body) => endUpstream(then, textOf(body["upstream_id"]), { letsGo: false, by: BY_RESTORE }),
   // The new secret is lost, and the old one may be known to somebody else: nobody uses either until the operator says so.
   "client.credentials-changed": (then, body) => changeClientState(then, textOf(body["client_id"]), "suspend"),
 };

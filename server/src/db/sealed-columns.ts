@@ -35,6 +35,8 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     keys: ["endpoint_id", "replaced_at_ms"],
     labelOf: ([id]) => `webhook_endpoint/${id}`,
   },
+  { table: "upstream", column: "sealed_secret", keys: ["upstream_id"], labelOf: ([id]) => `upstream/${id}` },
+  { table: "upstream", column: "old_sealed_secret", keys: ["upstream_id"], labelOf: ([id]) => `upstream/${id}` },
   {
     table: "idempotency_key",
     column: "sealed_answer",

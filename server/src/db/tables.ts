@@ -76,7 +76,7 @@ export interface Tables {
   suspension: {
     kind: "consent" | "content" | "dataset";
     id: string;
-    holder: "platform" | "creator";
+    holder: "platform" | "creator" | `upstream:${string}`;
     reason: string;
     suspended_at: number;
   };
@@ -101,6 +101,17 @@ export interface Tables {
     error: string | null;
   };
   rate_limit: { key: string; points: number; expire: number | null };
+  upstream: UpstreamTable;
+  upstream_work: {
+    upstream_id: string;
+    content_id: string;
+    upstream_dataset_id: string;
+    upstream_content_id: string;
+    upstream_jti: string;
+    mapped_at: number;
+  };
+  upstream_consent: { upstream_id: string; jti: string; upstream_jti: string; mapped_at: number };
+  upstream_event: UpstreamEventTable;
   idempotency_key: IdempotencyKeyTable;
   interaction: InteractionTable;
 }
@@ -290,6 +301,34 @@ interface WebhookDeliveryTable {
   attempts_before: Generated<number>;
 }
 
+interface UpstreamTable {
+  upstream_id: string;
+  name: string;
+  origin: string;
+  endpoint_id: string;
+  sealed_secret: Uint8Array;
+  old_sealed_secret: Uint8Array | null;
+  old_secret_until: number | null;
+  key_signed: boolean;
+  key_set: string | null;
+  key_set_read_at: number | null;
+  created_at: number;
+  ended_at: number | null;
+}
+
+interface UpstreamEventTable {
+  upstream_id: string;
+  event_id: string;
+  dataset_id: string;
+  content_id: string | null;
+  jti: string | null;
+  change: string;
+  sequence: number | null;
+  received_at: number;
+  answer: string;
+  serial: Generated<number>;
+}
+
 interface IdempotencyKeyTable {
   caller: string;
   route: string;
@@ -305,10 +344,11 @@ interface IdempotencyKeyTable {
 interface InteractionTable {
   at_ms: number;
   request_id: string;
-  caller_kind: "operator" | "platform" | "marketplace" | "creator";
+  caller_kind: "operator" | "platform" | "marketplace" | "creator" | "upstream";
   client_id: string | null;
   marketplace_id: string | null;
   creator_id: string | null;
+  upstream_id: string | null;
   method: string;
   route: string;
   dataset_id: string | null;

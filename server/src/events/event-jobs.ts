@@ -54,6 +54,12 @@ export const EVENT_JOBS = {
   "dataset.published": ["fan-out"],
   "dataset.offered": ["register-dataset"],
   "receipt.accepted": [],
+  "upstream.registered": [],
+  "upstream.secret-rotated": [],
+  "upstream.ended": [],
+  "upstream.works-mapped": [],
+  "upstream.works-unmapped": [],
+  "upstream.event-accepted": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

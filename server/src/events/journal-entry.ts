@@ -22,7 +22,7 @@ export interface KeptGrant {
 export interface KeptHold {
   readonly kind: "consent" | "content" | "dataset";
   readonly id: string;
-  readonly holder: "platform" | "creator";
+  readonly holder: "platform" | "creator" | `upstream:${string}`;
   readonly is_held: boolean;
 }
 
@@ -59,6 +59,7 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "client.resumed": ["client_id"],
   "client.ended": ["client_id"],
   "client.credentials-changed": ["client_id"],
+  "upstream.ended": ["upstream_id"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
 };
 

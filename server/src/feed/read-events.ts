@@ -82,6 +82,7 @@ async function readRows(ctx: Context, principal: Principal, range: Range): Promi
       return readOfferedEvents(ctx.db, principal.marketplaceId, range);
     case "creator":
       return readCreatorsEvents(ctx.db, principal.creatorId, range);
+    case "upstream":
     case "anonymous":
       return [];
   }

@@ -126,6 +126,16 @@ export const AUTHORIZATION = {
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 
   "GET /api/v1/events": { operator: true, platform: "events:read", marketplace: "events:read", creator: "own" },
+  "POST /api/v1/upstreams": OPERATOR,
+  "GET /api/v1/upstreams": OPERATOR,
+  "GET /api/v1/upstreams/{id}": OPERATOR,
+  "POST /api/v1/upstreams/{id}/secret-rotations": OPERATOR,
+  "POST /api/v1/upstreams/{id}/end": OPERATOR,
+  "GET /api/v1/upstreams/{id}/works": { operator: true, platform: "content:read" },
+  "POST /api/v1/upstreams/{id}/works": { operator: true, platform: "content:write" },
+  "POST /api/v1/upstreams/{id}/works/removals": { operator: true, platform: "content:write" },
+  "GET /api/v1/upstreams/{id}/events": OPERATOR,
+  "POST /webhooks/consent-updated": ANYONE,
 
   "GET /api/v1/webhook-endpoints": { operator: true, marketplace: "webhooks:read" },
   "POST /api/v1/webhook-endpoints": { operator: true, marketplace: "webhooks:write" },
@@ -155,6 +165,8 @@ export function authorize(rule: Rule, principal: Principal): Result<Principal> {
       return rule.operator === true ? accept(principal) : refuse("forbidden", "this is not for the operator");
     case "creator":
       return rule.creator === "own" ? accept(principal) : refuse("forbidden", "this is not for creators");
+    case "upstream":
+      return refuse("forbidden", "this is not for upstreams");
     case "platform":
       return authorizeClient(rule.platform, principal);
     case "marketplace":

@@ -9,7 +9,9 @@ export type Principal =
       readonly marketplaceId: string;
       readonly scopes: readonly string[];
     }
-  | { readonly kind: "creator"; readonly creatorId: string };
+  | { readonly kind: "creator"; readonly creatorId: string }
+  /** A platform whose works we carry, by the signature of its webhook. */
+  | { readonly kind: "upstream"; readonly upstreamId: string };
 
 /** How a principal is written in events: who did it, without secrets. */
 export function actorOf(principal: Principal): string {
@@ -20,6 +22,8 @@ export function actorOf(principal: Principal): string {
       return `platform:${principal.clientId}`;
     case "marketplace":
       return `marketplace:${principal.marketplaceId}`;
+    case "upstream":
+      return `upstream:${principal.upstreamId}`;
     default:
       return principal.kind;
   }

@@ -15,6 +15,7 @@ export interface InteractionView {
     readonly client_id?: string;
     readonly marketplace_id?: string;
     readonly creator_id?: string;
+    readonly upstream_id?: string;
   };
   readonly method: string;
   readonly route: string;
@@ -98,7 +99,7 @@ function instantOf(name: string, text: string | undefined): Result<number | unde
 }
 
 function viewOf(row: InteractionRow): InteractionView {
-  const { client_id, marketplace_id, creator_id, dataset_id, dataset_version, code } = row;
+  const { client_id, marketplace_id, creator_id, upstream_id, dataset_id, dataset_version, code } = row;
   return {
     request_id: row.request_id,
     at: formatInstant(Math.floor(row.at_ms / 1_000)),
@@ -107,6 +108,7 @@ function viewOf(row: InteractionRow): InteractionView {
       ...(client_id === null ? {} : { client_id }),
       ...(marketplace_id === null ? {} : { marketplace_id }),
       ...(creator_id === null ? {} : { creator_id }),
+      ...(upstream_id === null ? {} : { upstream_id }),
     },
     method: row.method,
     route: row.route,

@@ -53,6 +53,7 @@ export async function recordIssuedToken(
     client_id: clientId,
     marketplace_id: client.marketplace_id,
     creator_id: null,
+    upstream_id: null,
     method: "POST",
     route: "/oauth/token",
     dataset_id: null,
@@ -63,10 +64,13 @@ export async function recordIssuedToken(
   });
 }
 
-type CallerColumns = Pick<InteractionRow, "caller_kind" | "client_id" | "marketplace_id" | "creator_id">;
+type CallerColumns = Pick<
+  InteractionRow,
+  "caller_kind" | "client_id" | "marketplace_id" | "creator_id" | "upstream_id"
+>;
 
 function callerOf(principal: Principal): CallerColumns | undefined {
-  const none = { client_id: null, marketplace_id: null, creator_id: null };
+  const none = { client_id: null, marketplace_id: null, creator_id: null, upstream_id: null };
   switch (principal.kind) {
     case "anonymous":
       return undefined;
@@ -83,5 +87,7 @@ function callerOf(principal: Principal): CallerColumns | undefined {
       };
     case "creator":
       return { ...none, caller_kind: "creator", creator_id: principal.creatorId };
+    case "upstream":
+      return { ...none, caller_kind: "upstream", upstream_id: principal.upstreamId };
   }
 }

@@ -12,10 +12,11 @@ const interactionSchema = z
     request_id: z.string(),
     at: instantSchema,
     caller: z.object({
-      kind: z.enum(["operator", "platform", "marketplace", "creator"]),
+      kind: z.enum(["operator", "platform", "marketplace", "creator", "upstream"]),
       client_id: identifierSchema.optional(),
       marketplace_id: identifierSchema.optional(),
       creator_id: creatorIdSchema.optional(),
+      upstream_id: identifierSchema.optional(),
     }),
     method: z.string(),
     route: z.string().openapi({ description: "the path's template, or none", example: "/api/v1/datasets/{id}" }),

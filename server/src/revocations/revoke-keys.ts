@@ -11,7 +11,7 @@ import { actorOf } from "../http/principal.ts";
 import { type KeyRevocation, type RevokedKey, revokeKey } from "../keys/revoke-key.ts";
 import { readReceiptsCountersignedWith } from "../receipts/lookup.ts";
 import { addToView } from "./render-view.ts";
-import type { TouchedDataset } from "./revoke.ts";
+import type { TouchedDataset } from "./take-back.ts";
 
 /** What consents say that ended because nobody can tell who signed them. */
 const COMPROMISED_REASON = "signing_key_compromised";

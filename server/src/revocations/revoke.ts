@@ -1,7 +1,5 @@
 import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
-import { withdrawContent } from "../content/withdraw-content.ts";
 import { findContent, lockContent, type ContentRow } from "../content/lookup.ts";
-import { endConsents } from "../consents/end-consents.ts";
 import {
   type ConsentRow,
   findConsent,
@@ -12,19 +10,13 @@ import {
 import type { Context } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
 import { requireOwn } from "../creators/own.ts";
-import { findDataset, readDatasetStates, readJtisOfCreator, readTouched } from "../datasets/lookup.ts";
-import { refreshDatasets } from "../datasets/render-dataset.ts";
+import { findDataset, readJtisOfCreator } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
 import { readStillCovering } from "./still-covering.ts";
-import { addToView } from "./render-view.ts";
+import { type Selection, type TouchedDataset, takeBack } from "./take-back.ts";
 
 export const DEFAULT_REASON = "creator_requested_revocation";
-
-export interface TouchedDataset {
-  readonly dataset_id: string;
-  readonly status: string;
-}
 
 export interface Revocation {
   readonly revoked_at: string;
@@ -87,13 +79,6 @@ export async function revokeForCreator(
   });
 }
 
-/** What is taken back: rows locked while they end, and what was taken back before, which the answer names again. */
-interface Selection {
-  readonly consents: readonly ConsentRow[];
-  readonly formerly: readonly Pick<ConsentRow, "jti" | "subject" | "ended_at">[];
-  readonly works: readonly ContentRow[];
-}
-
 async function selectTarget(fact: Fact, creatorId: string, target: RevocationTarget): Promise<Result<Selection>> {
   const { trx } = fact;
   if ("content_id" in target) {
@@ -122,24 +107,14 @@ async function revokeInFact(
 ): Promise<Revocation> {
   const { consents, formerly, works, creatorId } = selection;
   const named = [...consents.filter((row) => row.state !== "expired"), ...formerly];
-  const jtis = [...consents, ...formerly].map((row) => row.jti);
   const contentIds = works.map((row) => row.content_id);
-  const touched = await readTouched(fact.trx, { jtis, contentIds });
-  const by = actorOf(principal);
-  const datasetsOf = (jti: string) => touched.byConsents([jti]);
-  const ended = await endConsents(fact, consents, { state: "revoked", by, reason, datasetsOf });
-  const withdrawn = await withdrawContent(fact, works, { by, reason, datasetsOf: (id) => touched.byWorks([id]) });
-  await addToView(fact, ended);
-  const refreshed = await refreshDatasets(fact, [
-    ...touched.byConsents(ended.map((row) => row.jti)),
-    ...touched.byWorks(withdrawn.map((row) => row.content_id)),
-  ]);
-  const isRepeated = ended.length === 0 && withdrawn.length === 0;
+  const taken = await takeBack(fact, { consents, formerly, works }, { by: actorOf(principal), reason });
+  const isRepeated = taken.ended.length === 0 && taken.withdrawn.length === 0;
   return {
     revoked_at: formatInstant(isRepeated ? lastTime(named, works, fact.now) : fact.now),
     revoked_jtis: named.map((row) => row.jti).sort(),
     withdrawn_content_ids: contentIds,
-    datasets: await statesOf(fact, [...touched.byConsents(jtis), ...touched.byWorks(contentIds)], refreshed),
+    datasets: taken.datasets,
     still_covered_by: await readStillCovering(fact.trx, {
       creatorId,
       subjects: [...consents, ...formerly].map((row) => row.subject),
@@ -158,21 +133,4 @@ function lastTime(
     (time) => time !== null,
   );
   return times.length === 0 ? now : Math.max(...times);
-}
-
-/** The states of the datasets that are touched; of those that did not change now they are read. */
-export async function statesOf(
-  { trx }: Pick<Fact, "trx">,
-  datasetIds: readonly string[],
-  refreshed: ReadonlyMap<string, string>,
-): Promise<readonly TouchedDataset[]> {
-  const ids = [...new Set(datasetIds)].sort();
-  const others = await readDatasetStates(
-    trx,
-    ids.filter((id) => !refreshed.has(id)),
-  );
-  return ids.map((dataset_id) => ({
-    dataset_id,
-    status: refreshed.get(dataset_id) ?? others.get(dataset_id) ?? "unknown",
-  }));
 }

@@ -1,17 +1,12 @@
-import { type Refusal, type Result, accept, formatInstant, refuse } from "@licet/protocol";
-import { resumeConsent, suspendConsent } from "../consents/suspend-consent.ts";
-import { type ConsentRow, lockConsents } from "../consents/lookup.ts";
-import { resumeContent, suspendContent } from "../content/suspend-content.ts";
-import { type ContentRow, lockContent } from "../content/lookup.ts";
+import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { requireOwn } from "../creators/own.ts";
-import { resumeDataset, suspendDataset } from "../datasets/hold-dataset.ts";
-import { type DatasetRow, lockDatasets, readTouched } from "../datasets/lookup.ts";
 import { refreshDatasets } from "../datasets/render-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf, isPlatform } from "../http/principal.ts";
-import { type TouchedDataset, statesOf } from "./revoke.ts";
-import { type SuspensionRow, deleteSuspension, insertSuspension, readSuspensions } from "./suspension-store.ts";
+import { type TouchedDataset, statesOf } from "./take-back.ts";
+import { type Suspendable, hold, letGo, lockSuspendable } from "./suspendable.ts";
+import { type SuspensionRow, readSuspensions } from "./suspension-store.ts";
 
 type Kind = SuspensionRow["kind"];
 type Holder = SuspensionRow["holder"];
@@ -38,24 +33,6 @@ export interface SuspensionRequest {
   readonly reason: string;
 }
 
-interface Change {
-  readonly by: string;
-  readonly reason: string;
-  readonly datasetIds: readonly string[];
-}
-
-/** Something that can be suspended, its row locked. */
-interface Suspendable {
-  /** Undefined when it is nobody's but the platform's. */
-  readonly creatorId: string | undefined;
-  readonly isSuspended: boolean;
-  /** Why nothing about it can change any more. */
-  readonly over: Refusal | undefined;
-  readonly datasetIds: readonly string[];
-  readonly suspend: (change: Change) => Promise<void>;
-  readonly resume: (change: Change) => Promise<void>;
-}
-
 /**
  * Suspends a consent, a work or a dataset: a dispute, or a restriction. It blocks like a revocation
  * and can be lifted. Refusing is easy: a creator suspends what is theirs, the platform anything.
@@ -70,12 +47,9 @@ export async function suspend(ctx: Context, request: SuspensionRequest): Promise
     if (!found.ok) return found;
     const thing = found.value;
     if (thing.over !== undefined) return { ok: false, refusal: thing.over };
-    const holder = holderOf(principal);
-    const isNew = await insertSuspension(fact.trx, { kind, id, holder, reason, suspended_at: fact.now });
-    if (isNew) fact.keep({ holds: [{ kind, id, holder, is_held: true }] });
-    if (!isNew || thing.isSuspended) return stateOf(fact, request, thing);
-    await thing.suspend({ by: actorOf(principal), reason, datasetIds: thing.datasetIds });
-    return stateOf(fact, request, thing, await refreshDatasets(fact, thing.datasetIds));
+    const side = { holder: holderOf(principal), by: actorOf(principal), reason };
+    const isChanged = await hold(fact, { kind, id }, thing, side);
+    return stateOf(fact, request, thing, isChanged ? await refreshDatasets(fact, thing.datasetIds) : undefined);
   });
 }
 
@@ -92,18 +66,14 @@ export async function resume(ctx: Context, request: SuspensionRequest): Promise<
     if (!found.ok) return found;
     const thing = found.value;
     if (thing.over !== undefined) return { ok: false, refusal: thing.over };
-    const holder = holderOf(principal);
-    const wasHeld = await deleteSuspension(fact.trx, { kind, id, holder });
-    if (wasHeld) fact.keep({ holds: [{ kind, id, holder, is_held: false }] });
-    const others = await readSuspensions(fact.trx, { kind, id });
+    const side = { holder: holderOf(principal), by: actorOf(principal), reason };
+    const { wasHeld, others, stands } = await letGo(fact, { kind, id }, thing, side);
     if (!wasHeld && others.length > 0)
       return refuse(
         "not_yours",
         `${id} was suspended by the ${others[0]?.holder ?? "other side"}, who alone can lift it`,
       );
-    if (others.length > 0 || !thing.isSuspended) return stateOf(fact, request, thing);
-    await thing.resume({ by: actorOf(principal), reason, datasetIds: thing.datasetIds });
-    return stateOf(fact, request, thing, await refreshDatasets(fact, thing.datasetIds));
+    return stateOf(fact, request, thing, stands ? await refreshDatasets(fact, thing.datasetIds) : undefined);
   });
 }
 
@@ -133,81 +103,9 @@ async function requireSuspendable(
   fact: Fact,
   { kind, id, principal }: SuspensionRequest,
 ): Promise<Result<Suspendable>> {
-  const thing = await LOCKERS[kind](fact, id);
+  const thing = await lockSuspendable(fact, { kind, id });
   if (thing === undefined) return refuse("not_found", `there is no ${kind} ${id}`);
   if (thing.creatorId === undefined) return accept(thing);
   const own = requireOwn(principal, thing.creatorId);
   return own.ok ? accept(thing) : own;
-}
-
-const LOCKERS: Readonly<Record<Kind, (fact: Fact, id: string) => Promise<Suspendable | undefined>>> = {
-  consent: async (fact, jti) => {
-    const [row] = await lockConsents(fact.trx, [jti]);
-    return row === undefined ? undefined : suspendableConsent(fact, row);
-  },
-  content: async (fact, contentId) => {
-    const [row] = await lockContent(fact.trx, [contentId]);
-    return row === undefined ? undefined : suspendableContent(fact, row);
-  },
-  dataset: async (fact, datasetId) => {
-    const [row] = await lockDatasets(fact.trx, [datasetId]);
-    return row === undefined ? undefined : suspendableDataset(fact, row);
-  },
-};
-
-async function suspendableConsent(fact: Fact, row: ConsentRow): Promise<Suspendable> {
-  const touched = await readTouched(fact.trx, { jtis: [row.jti], contentIds: [] });
-  const hasEnded = row.state === "revoked" || row.state === "expired";
-  const isOver = hasEnded || row.expires_at <= fact.now;
-  return {
-    creatorId: row.creator_id,
-    isSuspended: row.state === "suspended",
-    over: isOver
-      ? { code: "conflict", detail: `the consent ${row.jti} is ${hasEnded ? row.state : "expired"}, for good` }
-      : undefined,
-    datasetIds: touched.byConsents([row.jti]),
-    suspend: (change) => suspendConsent(fact, row, change),
-    resume: (change) => resumeConsent(fact, row, change),
-  };
-}
-
-async function suspendableContent(fact: Fact, row: ContentRow): Promise<Suspendable> {
-  const touched = await readTouched(fact.trx, { jtis: [], contentIds: [row.content_id] });
-  return {
-    creatorId: row.creator_id,
-    isSuspended: row.suspended_at !== null,
-    over:
-      row.withdrawn_at === null
-        ? undefined
-        : {
-            code: "item_withdrawn",
-            detail: `${row.content_id} was withdrawn at ${formatInstant(row.withdrawn_at)}, for good`,
-          },
-    datasetIds: touched.byWorks([row.content_id]),
-    suspend: (change) => suspendContent(fact, row, change),
-    resume: (change) => resumeContent(fact, row, change),
-  };
-}
-
-function suspendableDataset(fact: Fact, row: DatasetRow): Suspendable {
-  const { dataset_id, current_version, ended_at } = row;
-  return {
-    creatorId: undefined,
-    isSuspended: row.suspended_at !== null,
-    over: overDataset({ dataset_id, current_version, ended_at }),
-    datasetIds: [dataset_id],
-    suspend: (change) => suspendDataset(fact, row, change),
-    resume: (change) => resumeDataset(fact, row, change),
-  };
-}
-
-function overDataset({
-  dataset_id,
-  current_version,
-  ended_at,
-}: Pick<DatasetRow, "dataset_id" | "current_version" | "ended_at">): Refusal | undefined {
-  if (ended_at !== null) return { code: "conflict", detail: `the dataset ${dataset_id} was withdrawn for good` };
-  return current_version === 0
-    ? { code: "dataset_not_published", detail: `the dataset ${dataset_id} is a draft` }
-    : undefined;
 }

@@ -12,7 +12,13 @@ const suspensionSchema = z
   .object({
     suspended: z.boolean(),
     held_by: z.array(
-      z.object({ holder: z.enum(["platform", "creator"]), reason: z.string(), suspended_at: instantSchema }),
+      z.object({
+        holder: z
+          .string()
+          .openapi({ description: "platform, creator, or upstream: and which one, for what", example: "platform" }),
+        reason: z.string(),
+        suspended_at: instantSchema,
+      }),
     ),
     datasets: z.array(z.object({ dataset_id: identifierSchema, status: z.string() })),
   })

@@ -1,4 +1,4 @@
-import type { Insertable, Selectable } from "kysely";
+import { type Insertable, type Selectable, sql } from "kysely";
 import type { Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 
@@ -38,5 +38,22 @@ export async function readSuspensions(trx: Trx, { kind, id }: SuspensionName): P
     .where("kind", "=", kind)
     .where("id", "=", id)
     .orderBy("holder")
+    .execute();
+}
+
+/** What one holder, or every holder whose name begins so, holds suspended; consents before works. */
+export async function readHeldBy(
+  trx: Trx,
+  { holder, isPrefix, limit }: { readonly holder: string; readonly isPrefix: boolean; readonly limit: number },
+): Promise<readonly SuspensionRow[]> {
+  return trx
+    .selectFrom("suspension")
+    .selectAll()
+    .$if(!isPrefix, (query) => query.where("holder", "=", sql<SuspensionRow["holder"]>`${holder}`))
+    .$if(isPrefix, (query) => query.where(sql<boolean>`starts_with(holder, ${holder})`))
+    .orderBy("kind")
+    .orderBy("id")
+    .orderBy("holder")
+    .limit(limit)
     .execute();
 }
