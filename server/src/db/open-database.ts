@@ -70,9 +70,10 @@ function endOnPanic(pglite: PGlite, log: Logger): void {
     throw error;
   };
   // Every query goes through one of the two.
-  const { execProtocol, execProtocolStream } = pglite;
-  pglite.execProtocol = (...args) => execProtocol.apply(pglite, args).catch(endIfPanicked);
-  pglite.execProtocolStream = (...args) => execProtocolStream.apply(pglite, args).catch(endIfPanicked);
+  const execProtocol = pglite.execProtocol.bind(pglite);
+  const execProtocolStream = pglite.execProtocolStream.bind(pglite);
+  pglite.execProtocol = (...args) => execProtocol(...args).catch(endIfPanicked);
+  pglite.execProtocolStream = (...args) => execProtocolStream(...args).catch(endIfPanicked);
 }
 
 /** Opens PostgreSQL when `DATABASE_URL` says so, otherwise PGlite in the data folder, held exclusively. */
