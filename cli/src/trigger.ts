@@ -70,12 +70,17 @@ async function requireTestServer(origin: string, isLiveAllowed: boolean): Promis
     throw new CommandError(`expected a Licet server that is ready at ${origin}: ${reasonOf(error)}`);
   });
   if (mode === "test" || (isLiveAllowed && isLoopback(new URL(origin).hostname))) return;
-  const way = isLoopback(new URL(origin).hostname) ? ", or --live, since it is on this machine" : "; --live is for this machine only";
+  const way = isLoopback(new URL(origin).hostname)
+    ? ", or --live, since it is on this machine"
+    : "; --live is for this machine only";
   throw new CommandError(`expected a server in test mode (LICET_MODE=test), got a live one at ${origin}${way}`);
 }
 
 const WORK = objectOf({ content_id: identifier });
 const DATASET = objectOf({ dataset_id: identifier, version: count });
+
+/** What the creator of a fixture consents to. */
+const WISH = { scope: ["training", "commercial"], price_floor: "per-token:0.00005", duration_days: 365 };
 
 /** A creator with a key, a small work, a consent and a dataset, each new. */
 async function makeFixture({ client, tell }: Stage): Promise<Fixture> {
@@ -92,7 +97,10 @@ async function makeFixture({ client, tell }: Stage): Promise<Fixture> {
   };
   const { content_id: contentId } = await call(client, { method: "POST", path: "/api/v1/content", body: work }, WORK);
   tell(`work ${contentId}`);
-  const jti = await signConsent(creator, await draftConsent(creator));
+  const jti = await signConsent(
+    creator,
+    await draftConsent(creator, { ...WISH, subject: `creator:${creator.creatorId}` }),
+  );
   tell(`consent ${jti}, signed by the creator`);
   const body = {
     name: `licet trigger ${name}`,

@@ -1,6 +1,6 @@
-import { bytesToHex } from "@noble/hashes/utils.js";
 import { decodeBase64url, encodeBase64, encodeBase64url } from "./base64url.ts";
 import { sha256Bytes } from "./digest.ts";
+import { isCanonicalPoint, isSmallOrderPoint } from "./ed25519-encoding.ts";
 import { parseInstant } from "./instant.ts";
 import { type JsonObject, canonicalize } from "./json.ts";
 import { type Result, accept, refuse } from "./refusal.ts";
@@ -41,17 +41,14 @@ export interface VerificationKey extends KeyLifetime {
 
 /**
  * Reads an untrusted public JWK and keeps its required members only. Refuses (`key_malformed`)
- * other key types, coordinates that are not 32 bytes, Ed25519 points of small order, and anything
- * that carries a private member.
+ * other key types, coordinates that are not 32 bytes, Ed25519 points of small order or in a second
+ * spelling, and anything that carries a private member.
  */
 export function parsePublicJwk(input: JsonObject): Result<PublicJwk> {
   const { kty, crv, x, y } = input;
   if (Object.hasOwn(input, "d") || Object.hasOwn(input, "k"))
     return refuse("key_malformed", "expected a public key, got private members");
-  if (kty === "OKP" && crv === "Ed25519" && isCoordinate(x))
-    return isSmallOrder(x)
-      ? refuse("key_malformed", "expected a key that only its owner can sign with, got a point of small order")
-      : accept({ kty, crv, x });
+  if (kty === "OKP" && crv === "Ed25519" && isCoordinate(x)) return readEd25519(x);
   if (kty === "EC" && crv === "P-256" && isCoordinate(x) && isCoordinate(y)) return accept({ kty, crv, x, y });
   return refuse(
     "key_malformed",
@@ -59,28 +56,18 @@ export function parsePublicJwk(input: JsonObject): Result<PublicJwk> {
   );
 }
 
-function isCoordinate(value: unknown): value is string {
-  return typeof value === "string" && decodeBase64url(value)?.length === 32;
+/** Two spellings of one key would have two thumbprints; under a point of small order anybody can sign. */
+function readEd25519(x: string): Result<PublicJwk> {
+  const point = decodeBase64url(x) ?? new Uint8Array();
+  if (!isCanonicalPoint(point))
+    return refuse("key_malformed", "expected an Ed25519 key with y below p (RFC 8032 section 5.1.3), got y from p on");
+  return isSmallOrderPoint(point)
+    ? refuse("key_malformed", "expected a key that only its owner can sign with, got a point of small order")
+    : accept({ kty: "OKP", crv: "Ed25519", x });
 }
 
-/**
- * The points of small order of edwards25519, without their sign bit, in every spelling that decodes
- * (RFC 8032 section 5.1.3). Anybody can sign anything under such a key, and Workers would verify it.
- */
-const SMALL_ORDER = [
-  "0000000000000000000000000000000000000000000000000000000000000000",
-  "0100000000000000000000000000000000000000000000000000000000000000",
-  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-  "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-  "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-];
-
-function isSmallOrder(x: string): boolean {
-  const point = decodeBase64url(x) ?? new Uint8Array();
-  const withoutSign = point.map((byte, index) => (index === 31 ? byte & 0x7f : byte));
-  return SMALL_ORDER.includes(bytesToHex(withoutSign));
+function isCoordinate(value: unknown): value is string {
+  return typeof value === "string" && decodeBase64url(value)?.length === 32;
 }
 
 export function algorithmOf(jwk: PublicJwk): Algorithm {

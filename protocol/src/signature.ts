@@ -1,4 +1,5 @@
 import { decodeBase64url } from "./base64url.ts";
+import { isStrictEd25519Signature } from "./ed25519-encoding.ts";
 import { type Algorithm, type PublicJwk, algorithmOf, thumbprint } from "./keys.ts";
 
 /** Signs bytes with one key. The private half stays with whoever made the signer. */
@@ -53,7 +54,12 @@ export function publicJwkOf(jwk: PrivateJwk): PublicJwk {
 
 const imported = new WeakMap<PublicJwk, Promise<CryptoKey>>();
 
-/** True when `signature` (64 bytes, base64url) is this key's over `bytes`. A key that is no point of its curve verifies nothing. */
+/**
+ * True when `signature` (64 bytes, base64url) is this key's over `bytes`. A key that is no point of
+ * its curve verifies nothing. An Ed25519 signature has one spelling, whatever the runtime would
+ * accept. An ES256 signature has two, (r, s) and (r, n − s), and both are accepted, since honest
+ * signers make either: what must be unique is never keyed on it.
+ */
 export async function verifySignature(
   jwk: PublicJwk,
   bytes: Uint8Array<ArrayBuffer>,
@@ -61,6 +67,7 @@ export async function verifySignature(
 ): Promise<boolean> {
   const raw = decodeBase64url(signature);
   if (raw?.length !== SIGNATURE_BYTES) return false;
+  if (jwk.kty === "OKP" && !isStrictEd25519Signature(raw)) return false;
   try {
     return await crypto.subtle.verify(WEB_CRYPTO[algorithmOf(jwk)].signature, await importPublicKey(jwk), raw, bytes);
   } catch (error) {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isCi } from "../fixtures/settings.ts";
 
 /**
  * What a stranger installs: the packed tarballs in an empty folder, without this repository, its
@@ -15,10 +16,15 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const PUBLISHED = ["protocol", "sdk", "server", "cli"];
 const INSTALL_MS = 240_000;
 const COMMAND_MS = 60_000;
+const QUIETLY = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 /** The Node that runs npm here, which is the machine's own and may be the oldest we promise. */
 const machineNode = process.env["npm_node_execpath"] ?? process.execPath;
 
+/** `engines` of the server. */
+const OLDEST_NODE = "22.18.0";
+
 let folder: string;
+let oldestNode: string | undefined;
 let tarballs: readonly string[];
 
 beforeAll(async () => {
@@ -27,9 +33,22 @@ beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", folder, ...PUBLISHED.flatMap((name) => ["-w", name])], { cwd: ROOT });
   tarballs = (await readdir(folder)).filter((name) => name.endsWith(".tgz"));
   await writeFile(join(folder, "package.json"), JSON.stringify({ name: "stranger", private: true, type: "module" }));
-  const options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  await run("npm", ["install", ...options, ...tarballs.map((name) => `./${name}`)], { cwd: folder });
+  await run("npm", ["install", ...QUIETLY, ...tarballs.map((name) => `./${name}`)], { cwd: folder });
+  oldestNode = await installOldestNode();
 }, INSTALL_MS);
+
+/** From npm's platform packages, beside what a stranger installs; undefined where the registry is out of reach, which CI is not. */
+async function installOldestNode(): Promise<string | undefined> {
+  const name = `node-${process.platform}-${process.arch}`;
+  const prefix = join(folder, "oldest-node");
+  try {
+    await run("npm", ["install", ...QUIETLY, "--prefix", prefix, `${name}@${OLDEST_NODE}`], { cwd: folder });
+    return join(prefix, "node_modules", name, "bin/node");
+  } catch (error) {
+    if (isCi) throw error;
+    return undefined;
+  }
+}
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -97,10 +116,15 @@ describe(`on the machine's own Node (${machineNode === process.execPath ? proces
   });
 });
 
-describe("on the locked Node", () => {
-  test("licet serve starts, is ready, and stops", { timeout: COMMAND_MS }, async () => {
-    const child = licet(process.execPath, ["serve", "--port", "0"], {
-      LICET_DATA_DIR: join(folder, "data"),
+describe.each([
+  ["the locked Node", () => process.execPath],
+  [`Node ${OLDEST_NODE}, the oldest that the server is promised for`, () => oldestNode],
+])("on %s", (_name, nodeOf) => {
+  test("licet serve starts, is ready, and stops", { timeout: COMMAND_MS }, async ({ skip }) => {
+    const node = nodeOf();
+    if (node === undefined) return skip(`node-${process.platform}-${process.arch}@${OLDEST_NODE} cannot be installed`);
+    const child = licet(node, ["serve", "--port", "0"], {
+      LICET_DATA_DIR: await mkdtemp(join(folder, "data-")),
       LICET_LOG_LEVEL: "error",
     });
     const ended = readAll(child);
@@ -111,8 +135,10 @@ describe("on the locked Node", () => {
     child.kill("SIGTERM");
     expect((await ended).code).toBe(0);
   });
+});
 
-  test("the server's types compile for a stranger", { timeout: COMMAND_MS }, async () => {
+describe("the server", () => {
+  test("has types that compile for a stranger", { timeout: COMMAND_MS }, async () => {
     await writeFile(
       join(folder, "stranger.ts"),
       `import { createClient, verifyDataset, type DatasetReport } from "@licet/sdk";

@@ -1,3 +1,4 @@
+import { otherSpelling } from "./malleable-signatures.ts";
 import {
   type JsonMembers,
   type TestKey,
@@ -350,6 +351,8 @@ function signersAndTimes(): readonly Vector[] {
 
 function acceptances(): readonly Vector[] {
   const text = token(TYP, CLAIMS, anaKey);
+  const byBram = token(TYP, CLAIMS, bramKey);
+  const bramsSignature = Buffer.from(byBram.slice(byBram.lastIndexOf(".") + 1), "base64url");
   const content: JsonMembers = {
     type: "consent-acceptance",
     iss: ORIGIN,
@@ -365,6 +368,10 @@ function acceptances(): readonly Vector[] {
     refused("none", "consent_unaccepted", asking(null)),
     refused("of another token", "consent_unaccepted", changed({ jti: OTHER_JTI })),
     refused("of other bytes with the same jti", "consent_unaccepted", changed({ token_sha256: HASH })),
+    refused("of the same consent under the other of its two ES256 signatures", "consent_unaccepted", {
+      ...asking(signed({ ...content, token_sha256: sha256Hex(byBram) }, documentKey)),
+      token: `${byBram.slice(0, byBram.lastIndexOf("."))}.${base64url(otherSpelling(bramsSignature))}`,
+    }),
     refused("of another type", "document_invalid", changed({ type: "terms" })),
     refused("by another platform", "document_invalid", changed({ iss: "https://evil.example" })),
     refused(

@@ -9,6 +9,7 @@ import {
   token,
   writeVectors,
 } from "./vector-writing.ts";
+import { ED25519_FORGERIES, ES256_FORGERIES, otherSpelling } from "./malleable-signatures.ts";
 import { anaKey, bramKey, strangerKey } from "./vector-world.ts";
 
 const TYP = "example+jwt";
@@ -199,8 +200,25 @@ function signatures(): readonly Vector[] {
   ];
 }
 
+function malleated(): readonly Vector[] {
+  const input = `${head}.${body}`;
+  const es256 = goodEs256.slice(0, goodEs256.lastIndexOf("."));
+  return [
+    ...Object.entries(ED25519_FORGERIES).map(([name, forge]) =>
+      refused(name, "signature_invalid", { ...ANA, token: `${input}.${base64url(forge(input, anaKey))}` }),
+    ),
+    ...Object.entries(ES256_FORGERIES).map(([name, forge]) =>
+      refused(name, "signature_invalid", {
+        ...BRAM,
+        token: `${es256}.${base64url(forge(signatureBytes(es256, bramKey)))}`,
+      }),
+    ),
+  ];
+}
+
 export function writeJwsVectors(): void {
   const spaced = withHeader(` { "typ" : "${TYP}" , "kid" : "${anaKey.kid}" , "alg" : "EdDSA" } `);
+  const es256 = goodEs256.slice(0, goodEs256.lastIndexOf("."));
   const answer = { kid: anaKey.kid, payload: { hello: "world" } };
   writeVectors(
     "compact-jws.json",
@@ -209,6 +227,11 @@ export function writeJwsVectors(): void {
       accepted("a token signed with Ed25519", { ...ANA, token: good }, answer),
       accepted("a token signed with ES256", { ...BRAM, token: goodEs256 }, { ...answer, kid: bramKey.kid }),
       accepted(
+        "the other signature by ES256, with n − s: honest signers make either",
+        { ...BRAM, token: `${es256}.${base64url(otherSpelling(signatureBytes(es256, bramKey)))}` },
+        { ...answer, kid: bramKey.kid },
+      ),
+      accepted(
         "a header in another order and with white space: its bytes are what is signed",
         { ...ANA, token: spaced },
         answer,
@@ -216,6 +239,7 @@ export function writeJwsVectors(): void {
       ...syntax(),
       ...headers(),
       ...signatures(),
+      ...malleated(),
     ],
   );
 }

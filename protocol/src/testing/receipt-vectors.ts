@@ -255,6 +255,13 @@ const SMALL_ORDER = [
   "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 ];
 
+/** Spellings of y = 3 and y = 18 with p added, which lenient decoders reduce: a second `kid` for the same key. */
+const SPELLED_FROM_P_ON = [
+  "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+];
+
 function publicKeys(): readonly Vector[] {
   const of = (name: string, key: TestKey) =>
     accepted(
@@ -285,6 +292,12 @@ function publicKeys(): readonly Vector[] {
     malformed("nothing", {}),
     ...SMALL_ORDER.map((point) =>
       malformed(`the point of small order ${point}`, { ...anaKey.publicJwk, x: base64url(Buffer.from(point, "hex")) }),
+    ),
+    ...SPELLED_FROM_P_ON.map((point) =>
+      malformed(`the point spelled ${point}, with y from p on`, {
+        ...anaKey.publicJwk,
+        x: base64url(Buffer.from(point, "hex")),
+      }),
     ),
   ];
 }

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
-import { Readable } from "node:stream";
 import type { Context } from "../context.ts";
 import { type Api, defineRoute, unwrap } from "../http/api.ts";
+import { BREAKS_OFF, webStreamOf } from "../http/web-stream.ts";
 import { takeBackup } from "./take-backup.ts";
 
 /** What `licet backup` asks for. */
@@ -24,20 +24,8 @@ export function addBackupRoutes(api: Api, ctx: Context): void {
       const backup = unwrap(await takeBackup(ctx));
       return new Response(webStreamOf(backup), {
         status: 200,
-        headers: { "content-type": "application/gzip", "cache-control": "no-store" },
+        headers: { "content-type": "application/gzip", "cache-control": "no-store", ...BREAKS_OFF },
       });
     },
   );
-}
-
-function webStreamOf(readable: Readable): ReadableStream<Uint8Array> {
-  const reader = Readable.toWeb(readable).getReader();
-  return new ReadableStream<Uint8Array>({
-    pull: async (controller) => {
-      const { done, value } = await reader.read();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
 }

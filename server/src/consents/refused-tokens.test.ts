@@ -71,6 +71,16 @@ async function expectRefused(token: string, code: string, creator: Creator = ana
 const now = Math.floor(platform.clock.nowMs() / 1_000);
 const HOUR = 3_600;
 
+/** The order of P-256. Whoever has (r, s) can write (r, n − s), and it verifies as well. */
+const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+
+function withOtherSignature(token: string): string {
+  const [header, payload, signature = ""] = token.split(".");
+  const hex = Buffer.from(signature, "base64url").toString("hex");
+  const s = (N - BigInt(`0x${hex.slice(64)}`)).toString(16).padStart(64, "0");
+  return [header, payload, Buffer.from(hex.slice(0, 64) + s, "hex").toString("base64url")].join(".");
+}
+
 describe("a token is refused, and nothing changes, for", () => {
   const cases: readonly [what: string, code: string, forgery: Forgery][] = [
     ["alg none", "alg_not_allowed", { header: { alg: "none" } }],
@@ -168,6 +178,13 @@ describe("a token is refused, and nothing changes, for", () => {
     const token = await signJwsInput(drafted.signing_input, ana.signer);
     expectStatus(await ana.caller.post("/api/v1/consents", { token }), 201);
     await expectRefused(token, "jti_seen");
+  });
+
+  test("a jti seen before, under the other of its two ES256 signatures", async () => {
+    const drafted = await draft(bram);
+    const token = await signJwsInput(drafted.signing_input, bram.signer);
+    expectStatus(await bram.caller.post("/api/v1/consents", { token }), 201);
+    await expectRefused(withOtherSignature(token), "jti_seen", bram);
   });
 
   test("a jti seen before, in another token of the same signer", async () => {

@@ -1,5 +1,6 @@
 import { type JsonObject, sha256Hex } from "@licet/protocol";
-import { describe, expect, test } from "vitest";
+import { sql } from "kysely";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { enrolCreator, expectStatus, uniqueId } from "../../../test/fixtures/actors.ts";
 import type { Answer } from "../../../test/fixtures/caller.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
@@ -115,5 +116,41 @@ describe("a bulk registration", () => {
       headers: { "content-type": "application/x-ndjson" },
     });
     expect(answer).toMatchObject({ status: 403, body: { code: "forbidden" } });
+  });
+});
+
+describe("a bulk registration that the database has no room for", () => {
+  const { db } = platform.server.ctx;
+
+  /** From this work on the database says what it says when its disk is full. */
+  async function fillDiskAt(url: string): Promise<() => Promise<void>> {
+    await sql`create function no_room() returns trigger language plpgsql as $$
+      begin
+        if new.canonical_url = ${sql.lit(url)} then
+          raise exception 'could not extend file: No space left on device' using errcode = '53100';
+        end if;
+        return new;
+      end $$`.execute(db);
+    await sql`create trigger no_room before insert on content_item for each row execute function no_room()`.execute(db);
+    const makeRoom = async (): Promise<void> => {
+      await sql`drop function if exists no_room() cascade`.execute(db);
+    };
+    onTestFinished(makeRoom);
+    return makeRoom;
+  }
+
+  test("at its first line is answered 503", async () => {
+    const work = workOf();
+    await fillDiskAt(String(work["canonical_url"]));
+    expect(await sendLines([JSON.stringify(work)])).toMatchObject({ status: 503, body: { code: "unavailable" } });
+  });
+
+  test("later breaks off, so that nobody takes it for whole, and is carried on by the same lines again", async () => {
+    const works = [workOf(), workOf(), workOf()];
+    const makeRoom = await fillDiskAt(String(works[1]?.["canonical_url"]));
+    const lines = works.map((work) => JSON.stringify(work));
+    await expect(sendLines(lines)).rejects.toThrow("terminated");
+    await makeRoom();
+    expect(resultsOf(await sendLines(lines)).map(({ status }) => status)).toEqual(["unchanged", "created", "created"]);
   });
 });

@@ -1,15 +1,15 @@
 import { z } from "@hono/zod-openapi";
 import { accept, refuse } from "@licet/protocol";
-import { stream } from "hono/streaming";
-import type { StreamingApi } from "hono/utils/stream";
+import type { Logger } from "pino";
 import type { Context } from "../context.ts";
 import { narrowToOwn, requireOwn } from "../creators/own.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import { creatorIdSchema, cutPage, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
+import { BREAKS_OFF, webStreamOf } from "../http/web-stream.ts";
 import { contentInputSchema, contentSchema } from "./content-input.ts";
 import { describeContent } from "./describe-content.ts";
 import { refreshContent } from "./refresh-content.ts";
-import { MAX_BULK_BYTES, registerBulk } from "./register-bulk.ts";
+import { type BulkLine, MAX_BULK_BYTES, registerBulk } from "./register-bulk.ts";
 import { contentView, registerContent } from "./register-content.ts";
 import { findContent, readContent } from "./store.ts";
 
@@ -68,19 +68,27 @@ function addWritingRoutes(api: Api, ctx: Context): void {
       if (!/^application\/x-ndjson\s*(;|$)/i.test(contentType))
         unwrap(refuse("media_type_wrong", `expected Content-Type: ${NDJSON}, got ${contentType}`));
       const lines = unwrap(registerBulk(ctx, await c.req.text()));
-      c.header("content-type", NDJSON);
-      const log = c.get("log");
-      const write = async (out: StreamingApi) => {
-        for await (const line of lines) await out.write(`${JSON.stringify(line)}\n`);
-      };
-      return stream(c, write, async (error) =>
-        log.error(
-          { error: error.message, stack: error.stack },
-          "a bulk registration stopped; lines without a result are not registered",
-        ),
-      );
+      // What fails before the first result is answered like any other failure.
+      const first = await lines.next();
+      const out = webStreamOf(textOf(first, lines, c.get("log")));
+      return new Response(out, { status: 200, headers: { "content-type": NDJSON, ...BREAKS_OFF } });
     },
   );
+}
+
+/** Results as they come. A failure breaks the answer off, so that nobody takes a part of it for the whole. */
+async function* textOf(
+  first: IteratorResult<BulkLine>,
+  rest: AsyncGenerator<BulkLine>,
+  log: Logger,
+): AsyncGenerator<string> {
+  try {
+    for (let result = first; result.done !== true; result = await rest.next())
+      yield `${JSON.stringify(result.value)}\n`;
+  } catch (error) {
+    log.error({ error: String(error) }, "a bulk registration broke off; lines without a result are not registered");
+    throw error;
+  }
 }
 
 function addRefreshRoute(api: Api, ctx: Context): void {

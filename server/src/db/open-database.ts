@@ -2,10 +2,10 @@ import { PGlite } from "@electric-sql/pglite";
 import { Kysely, PostgresDialect, type Transaction, sql } from "kysely";
 import pg from "pg";
 import { type ConstructorOptions, fromPglite } from "pg-boss";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import type { Config, DatabaseLimits } from "../config.ts";
+import { type Config, ConfigError, type DatabaseLimits } from "../config.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";
 import { exclusivePgliteDialect } from "./exclusive-pglite.ts";
 import { listenOnPostgres } from "./listen-postgres.ts";
@@ -41,18 +41,58 @@ const BOSS_POOL_SIZE = 4;
 /** int8, which node-postgres would hand over as text. Everything we keep in it is below 2^53. */
 const INT8_OID = 20;
 
+/** Two segments of the embedded database's write-ahead log. With less it cannot even recover, and hangs instead of saying so. */
+const MIN_FREE_BYTES = 33_554_432;
+
+function requireRoom(folder: string): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free < MIN_FREE_BYTES)
+    throw new ConfigError(
+      `LICET_DATA_DIR: expected at least ${MIN_FREE_BYTES / 1_048_576} MiB free for the embedded database, got ${Math.floor(free / 1_048_576)} MiB in ${folder}`,
+    );
+}
+
+/**
+ * PostgreSQL panics when its write-ahead log finds no room, and ends. The embedded one cannot end:
+ * at its next query it would hold the whole process for ever. What is committed is on disk, so the
+ * process ends, and whoever supervises it starts it again.
+ */
+function endOnPanic(pglite: PGlite, log: Logger): void {
+  const endIfPanicked = (error: unknown): never => {
+    if (error instanceof Error && "severity" in error && error.severity === "PANIC") {
+      log.fatal(
+        { error: String(error) },
+        "the embedded database has panicked; the server ends and can be started again",
+      );
+      process.exit(1);
+    }
+    throw error;
+  };
+  // Every query goes through one of the two.
+  const execProtocol = pglite.execProtocol.bind(pglite);
+  const execProtocolStream = pglite.execProtocolStream.bind(pglite);
+  pglite.execProtocol = (...args) => execProtocol(...args).catch(endIfPanicked);
+  pglite.execProtocolStream = (...args) => execProtocolStream(...args).catch(endIfPanicked);
+}
+
 /** Opens PostgreSQL when `DATABASE_URL` says so, otherwise PGlite in the data folder, held exclusively. */
 export async function openDatabase(config: Config, log: Logger, tracing: Tracing = NO_TRACING): Promise<Database> {
   return config.databaseUrl === undefined
-    ? openPglite(config.dataFolder, tracing)
+    ? openPglite(config.dataFolder, { log, tracing })
     : openPostgres(config.databaseUrl, { limits: config.databaseLimits, log, tracing });
 }
 
-async function openPglite(dataFolder: string, tracing: Tracing): Promise<Database> {
+async function openPglite(
+  dataFolder: string,
+  { log, tracing }: { readonly log: Logger; readonly tracing: Tracing },
+): Promise<Database> {
   const release = lockDataFolder(dataFolder);
   const folder = join(dataFolder, "pglite");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  requireRoom(folder);
   const pglite = await PGlite.create(folder);
+  endOnPanic(pglite, log);
   return {
     engine: "pglite",
     db: new Kysely<Tables>({ dialect: tracedDialect(exclusivePgliteDialect(pglite), tracing) }),

@@ -1,6 +1,6 @@
 import { canonicalize, sha256Hex } from "@licet/protocol";
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, readdir } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Clock } from "../context.ts";
@@ -158,9 +158,16 @@ async function openFile({ folder, origin, clock }: JournalParts): Promise<OpenFi
   const name = nameAt(clock.nowMs());
   const handle = await open(join(folder, name), "ax", 0o600);
   const header = canonicalize({ licet_journal: 1, origin, started_at_ms: clock.nowMs(), follows });
-  await handle.writeFile(`${header}\n`);
-  await handle.datasync();
-  await syncFolder(folder);
+  try {
+    await handle.writeFile(`${header}\n`);
+    await handle.datasync();
+    await syncFolder(folder);
+  } catch (error) {
+    // Every sweep tries again: a full disk must not end up full of empty files.
+    await handle.close();
+    await rm(join(folder, name), { force: true });
+    throw error;
+  }
   return { handle, name, lines: 0, bytes: header.length, last: sha256Hex(header) };
 }
 
