@@ -20,7 +20,7 @@ import { readListedJtis } from "./store.ts";
 /** Why something refuses that the backup took for standing. Its own reason is not in the journal, which holds no free text. */
 const REPLAYED_REASON = "kept_in_the_journal";
 /** The actor of what the restore decides itself. */
-const BY_RESTORE = "restore";
+export const BY_RESTORE = "restore";
 
 /** How many things of a kind a replay changed. */
 export type Replayed = Map<string, number>;

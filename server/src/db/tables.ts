@@ -257,7 +257,7 @@ interface WebhookEndpointTable {
   key_signed: Generated<boolean>;
   failing_since_ms: number | null;
   warned_at_ms: number | null;
-  disabled_reason: "operator" | "marketplace" | "gone" | "failing" | null;
+  disabled_reason: "operator" | "marketplace" | "gone" | "failing" | "restored" | null;
   deleted_at: number | null;
 }
 

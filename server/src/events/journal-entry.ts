@@ -50,6 +50,8 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "dataset.resumed": ["dataset_id", "by", "at"],
   "dataset.withdrawn": ["dataset_id", "by", "at"],
   "dataset.published": ["dataset_id", "version"],
+  "key.created": ["kid", "purpose", "public_jwk", "not_before", "not_after"],
+  "key.rotated": ["kid", "purpose", "public_jwk", "not_before", "not_after"],
   "key.revoked": ["kid", "since", "compromised", "by", "purpose", "public_jwk", "not_before", "not_after"],
   "creator-key.revoked": ["creator_id", "kid", "compromised_since", "by"],
   "creator-key.retired": ["creator_id", "kid", "by"],
@@ -59,6 +61,11 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "client.resumed": ["client_id"],
   "client.ended": ["client_id"],
   "client.credentials-changed": ["client_id"],
+  "webhook-endpoint.secret-rotated": ["endpoint_id"],
+  "webhook-endpoint.changed": ["endpoint_id", "changed"],
+  "webhook-endpoint.disabled": ["endpoint_id", "marketplace_id", "reason"],
+  "webhook-endpoint.enabled": ["endpoint_id"],
+  "webhook-endpoint.deleted": ["endpoint_id"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
 };
 
@@ -70,6 +77,8 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "dataset.resumed",
   "dataset.published",
   "client.resumed",
+  "key.created",
+  "webhook-endpoint.enabled",
   "receipt.accepted",
 ]);
 

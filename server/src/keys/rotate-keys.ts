@@ -4,7 +4,14 @@ import { nowSeconds } from "../context.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type SigningPurpose, createKey } from "./create-key.ts";
 import { republishKeySet } from "./publish-key-set.ts";
-import { type SigningKeyRow, lockSigningKeys, readActiveKeys, readSigningKeys, updateSigningKey } from "./store.ts";
+import {
+  type SigningKeyRow,
+  keyBody,
+  lockSigningKeys,
+  readActiveKeys,
+  readSigningKeys,
+  updateSigningKey,
+} from "./store.ts";
 
 /**
  * A new key is published this long before it signs. Whoever keeps the key set for its `ttl_seconds`
@@ -73,8 +80,7 @@ async function rotateOne(fact: Fact, purpose: SigningPurpose, { alg, by }: Rotat
     type: "key.rotated",
     aggregate: next.kid,
     body: {
-      kid: next.kid,
-      purpose,
+      ...keyBody(next),
       alg,
       signs_from: signsFrom,
       replaces: replaced.map((row) => row.kid),
