@@ -41,7 +41,7 @@ export async function replayFact(ctx: Context, past: JournalFact, replayed: Repl
     await replayConsents(fact, past.events, { touched, changed });
     await replayContent(fact, past.events, { touched, changed });
     await replayDatasets(fact, past.events, changed);
-    await restoreHolds(fact, past.holds, REPLAYED_REASON);
+    await restoreHolds(fact, { holds: past.holds, reason: REPLAYED_REASON, by: BY_RESTORE });
     await refreshDatasets(fact, changed.datasetIds);
     await restoreStatuses(fact, past.statuses);
     return accept(undefined);

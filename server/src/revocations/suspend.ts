@@ -11,6 +11,7 @@ import { refreshDatasets } from "../datasets/render-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf, isPlatform } from "../http/principal.ts";
 import { type TouchedDataset, statesOf } from "./revoke.ts";
+import { recordHold } from "./restore-holds.ts";
 import { type SuspensionRow, deleteSuspension, insertSuspension, readSuspensions } from "./suspension-store.ts";
 
 type Kind = SuspensionRow["kind"];
@@ -72,8 +73,13 @@ export async function suspend(ctx: Context, request: SuspensionRequest): Promise
     if (thing.over !== undefined) return { ok: false, refusal: thing.over };
     const holder = holderOf(principal);
     const isNew = await insertSuspension(fact.trx, { kind, id, holder, reason, suspended_at: fact.now });
-    if (isNew) fact.keep({ holds: [{ kind, id, holder, is_held: true }] });
-    if (!isNew || thing.isSuspended) return stateOf(fact, request, thing);
+    if (!isNew) return stateOf(fact, request, thing);
+    const hold = { kind, id, holder, is_held: true };
+    if (thing.isSuspended) {
+      recordHold(fact, hold, actorOf(principal));
+      return stateOf(fact, request, thing);
+    }
+    fact.keep({ holds: [hold] });
     await thing.suspend({ by: actorOf(principal), reason, datasetIds: thing.datasetIds });
     return stateOf(fact, request, thing, await refreshDatasets(fact, thing.datasetIds));
   });
@@ -94,14 +100,18 @@ export async function resume(ctx: Context, request: SuspensionRequest): Promise<
     if (thing.over !== undefined) return { ok: false, refusal: thing.over };
     const holder = holderOf(principal);
     const wasHeld = await deleteSuspension(fact.trx, { kind, id, holder });
-    if (wasHeld) fact.keep({ holds: [{ kind, id, holder, is_held: false }] });
     const others = await readSuspensions(fact.trx, { kind, id });
     if (!wasHeld && others.length > 0)
       return refuse(
         "not_yours",
         `${id} was suspended by the ${others[0]?.holder ?? "other side"}, who alone can lift it`,
       );
-    if (others.length > 0 || !thing.isSuspended) return stateOf(fact, request, thing);
+    const hold = { kind, id, holder, is_held: false };
+    if (others.length > 0 || !thing.isSuspended) {
+      if (wasHeld) recordHold(fact, hold, actorOf(principal));
+      return stateOf(fact, request, thing);
+    }
+    fact.keep({ holds: [hold] });
     await thing.resume({ by: actorOf(principal), reason, datasetIds: thing.datasetIds });
     return stateOf(fact, request, thing, await refreshDatasets(fact, thing.datasetIds));
   });
