@@ -45,23 +45,28 @@ export interface RotatedKey {
 export async function rotateKeys(ctx: Context, rotation: Rotation): Promise<Result<readonly RotatedKey[]>> {
   const rotated = await writeFact(ctx, async (fact) => {
     await lockSigningKeys(fact.trx);
-    const count = (await readSigningKeys(fact.trx)).length;
-    if (count + rotation.purposes.length > MAX_KEYS)
-      return refuse("conflict", `expected fewer than ${MAX_KEYS} keys in the key set, got ${count}`);
-    const done: RotatedKey[] = [];
-    for (const purpose of rotation.purposes) {
-      const keys = await rotateOne(fact, purpose, rotation);
-      if (!keys.ok) return keys;
-      done.push(keys.value);
-    }
-    await republishKeySet(
-      fact,
-      done.map(({ next }) => next.kid),
-    );
-    return accept(done);
+    return rotateInFact(fact, rotation);
   });
   await ctx.signingKeys.reload();
   return rotated;
+}
+
+/** As {@link rotateKeys}, in a fact that holds the signing keys. */
+export async function rotateInFact(fact: Fact, rotation: Rotation): Promise<Result<readonly RotatedKey[]>> {
+  const count = (await readSigningKeys(fact.trx)).length;
+  if (count + rotation.purposes.length > MAX_KEYS)
+    return refuse("conflict", `expected fewer than ${MAX_KEYS} keys in the key set, got ${count}`);
+  const done: RotatedKey[] = [];
+  for (const purpose of rotation.purposes) {
+    const keys = await rotateOne(fact, purpose, rotation);
+    if (!keys.ok) return keys;
+    done.push(keys.value);
+  }
+  await republishKeySet(
+    fact,
+    done.map(({ next }) => next.kid),
+  );
+  return accept(done);
 }
 
 async function rotateOne(fact: Fact, purpose: SigningPurpose, { alg, by }: Rotation): Promise<Result<RotatedKey>> {
