@@ -289,6 +289,7 @@ interface IdempotencyKeyTable {
   held_until_ms: number;
   status: number | null;
   sealed_answer: Uint8Array | null;
+  carried_out_at_ms: number | null;
 }
 
 interface InteractionTable {
