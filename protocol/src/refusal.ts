@@ -275,6 +275,11 @@ export const REFUSALS = {
     "The first request under this Idempotency-Key is still running",
     "Try again after Retry-After seconds; the answer of the first one will be there.",
   ),
+  idempotency_answer_lost: row(
+    409,
+    "The first request under this Idempotency-Key was carried out, and its answer is lost",
+    "Read what is there now; use a new key for what is still missing.",
+  ),
   rate_limited: row(
     429,
     "Too many requests",

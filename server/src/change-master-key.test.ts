@@ -6,15 +6,17 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { chmod, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import pg from "pg";
 import { pino } from "pino";
 import { expect, inject, test } from "vitest";
 import { expectStatus } from "../../test/fixtures/actors.ts";
 import { createCaller } from "../../test/fixtures/caller.ts";
 import { fileOf } from "../../test/fixtures/child-process.ts";
 import { type TestDatabase, configFor, createTestDatabase } from "../../test/fixtures/databases.ts";
+import { engine } from "../../test/fixtures/settings.ts";
 import { changeMasterKey } from "./change-master-key.ts";
 import type { Config } from "./config.ts";
-import { openDatabase } from "./db/open-database.ts";
+import { BOOT_LOCK, openDatabase } from "./db/open-database.ts";
 import { SEALED_COLUMNS } from "./db/sealed-columns.ts";
 
 interface Used {
@@ -164,3 +166,49 @@ test("the master key is not changed under a running server, nor with a wrong old
   await openAll(used);
   await used.database.drop();
 });
+
+test("a key that opens neither what is sealed nor gives way to one that does is left where it is", async () => {
+  const used = await usedDatabase();
+  const path = join(used.database.dataFolder, "master.key");
+  const right = await readFile(path, "utf8");
+  const other = randomBytes(32).toString("base64url");
+  await writeFile(path, other);
+  await writeFile(`${path}.new`, other, { mode: 0o600 });
+  await expect(openAll(used)).rejects.toThrow(ConfigError);
+  expect(existsSync(`${path}.new`)).toBe(true);
+  await writeFile(path, right);
+  await openAll(used);
+  expect(existsSync(`${path}.new`)).toBe(false);
+  await used.database.drop();
+});
+
+/** Whoever starts settles which key is the right one under this lock; nobody can tell before the change is committed. */
+test.skipIf(engine === "pglite")(
+  "a server that starts and a change of the master key wait for each other",
+  async () => {
+    const used = await usedDatabase();
+    const path = join(used.database.dataFolder, "master.key");
+    const starting = new pg.Client({ connectionString: used.database.databaseUrl });
+    await starting.connect();
+    await starting.query("select pg_advisory_lock($1::bigint)", [BOOT_LOCK]);
+    let isDone = false;
+    const change = changeMasterKey(used.config).finally(() => (isDone = true));
+    await expect
+      .poll(
+        async () => {
+          const { rows } = await starting.query(
+            `select count(*)::int as waiting from pg_locks join pg_database on pg_database.oid = pg_locks.database
+            where datname = current_database() and locktype = 'advisory' and not granted`,
+          );
+          return isDone || rows[0]?.waiting > 0;
+        },
+        { timeout: 30_000 },
+      )
+      .toBe(true);
+    expect([isDone, existsSync(`${path}.new`)]).toEqual([false, false]);
+    await starting.end();
+    expect(await change).toMatchObject({ key_file: path });
+    await openAll(used);
+    await used.database.drop();
+  },
+);

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { sql } from "kysely";
 import { type Config, ConfigError } from "./config.ts";
 import { migrate } from "./db/migrate.ts";
-import { type Db, type Trx, openDatabase } from "./db/open-database.ts";
+import { BOOT_LOCK_HOLDER, type Database, type Db, type Trx, openDatabase } from "./db/open-database.ts";
 import { resealAll } from "./db/sealed-columns.ts";
 import { type Sealer, sealerOf } from "./db/sealing.ts";
 import {
@@ -43,23 +43,26 @@ export async function changeMasterKey(
   const database = await openDatabase(config, log);
   try {
     await migrate(database);
-    const { db } = database;
-    if (!(await hasSigningKeys(db)))
-      throw new ConfigError("expected a database that a server was started on, found nothing sealed in this one");
-    await settleMasterKey(config, (key) => opensKeys(db, sealerOf(key)));
-    const from = sealerOf(readMasterKey(config, { isFirstStart: false }));
-    const next = nextKey(config);
-    const sealed = await reseal(db, {
-      from,
-      to: sealerOf(next.key),
-      isShared: database.engine === "postgres",
-      onProgress,
-    });
-    if (next.inPlace) promoteNextKey(config);
-    return { sealed, key_file: next.path, in_place: next.inPlace };
+    // A server that starts meanwhile would take the key that is to come for one that a crash left.
+    return await database.alone(() => changeInDatabase(database, config, onProgress));
   } finally {
     await database.close();
   }
+}
+
+async function changeInDatabase(
+  { db, engine }: Database,
+  config: Config,
+  onProgress: (sealed: number) => void,
+): Promise<MasterKeyChange> {
+  if (!(await hasSigningKeys(db)))
+    throw new ConfigError("expected a database that a server was started on, found nothing sealed in this one");
+  await settleMasterKey(config, (key) => opensKeys(db, sealerOf(key)));
+  const from = sealerOf(readMasterKey(config, { isFirstStart: false }));
+  const next = nextKey(config);
+  const sealed = await reseal(db, { from, to: sealerOf(next.key), isShared: engine === "postgres", onProgress });
+  if (next.inPlace) promoteNextKey(config);
+  return { sealed, key_file: next.path, in_place: next.inPlace };
 }
 
 interface NextKey {
@@ -103,11 +106,15 @@ async function reseal(
   });
 }
 
-/** A server that runs holds the old key in memory and would go on sealing with it. */
+/**
+ * A server that runs holds the old key in memory and would go on sealing with it. Our own lock is a
+ * connection that proves nothing; a server has others.
+ */
 async function refuseWhileServed(trx: Trx): Promise<void> {
   const { rows } = await sql<{ others: number }>`
     select count(*)::int as others from pg_stat_activity
-    where datname = current_database() and application_name like 'licet%' and pid <> pg_backend_pid()`.execute(trx);
+    where datname = current_database() and application_name like 'licet%' and application_name <> ${BOOT_LOCK_HOLDER}
+      and pid <> pg_backend_pid()`.execute(trx);
   const others = rows[0]?.others ?? 0;
   if (others > 0)
     throw new ConfigError(

@@ -34,6 +34,7 @@ describe("without settings", () => {
       interactionRetentionDays: 365,
       drainSeconds: 10,
       compactionSeconds: 86_400,
+      keyRotationSeconds: 31_536_000,
       unreadySeconds: 0,
       databaseLimits: { poolSize: 10, statementSeconds: 60, lockSeconds: 20, idleTransactionSeconds: 60 },
       copiesFolder: undefined,
@@ -101,8 +102,15 @@ describe("a setting", () => {
         LICET_DRAIN_SECONDS: "0",
         LICET_EXIT_WITH_PARENT: "1",
         LICET_COMPACTION_AFTER_HOURS: "0",
+        LICET_KEY_ROTATION_DAYS: "0",
       },
-      { sessionSeconds: 3_600, drainSeconds: 0, exitWithParent: true, compactionSeconds: undefined },
+      {
+        sessionSeconds: 3_600,
+        drainSeconds: 0,
+        exitWithParent: true,
+        compactionSeconds: undefined,
+        keyRotationSeconds: undefined,
+      },
     ],
     [
       {
@@ -175,6 +183,7 @@ describe("the boot is stopped by", () => {
     [{ LICET_SESSION_HOURS: "1e3" }, "LICET_SESSION_HOURS"],
     [{ LICET_DRAIN_SECONDS: "601" }, "LICET_DRAIN_SECONDS"],
     [{ LICET_COMPACTION_AFTER_HOURS: "8785" }, "LICET_COMPACTION_AFTER_HOURS"],
+    [{ LICET_KEY_ROTATION_DAYS: "701" }, "LICET_KEY_ROTATION_DAYS"],
     [{ LICET_UNREADY_SECONDS: "-1" }, "LICET_UNREADY_SECONDS"],
     [{ LICET_DATABASE_POOL: "1" }, "LICET_DATABASE_POOL"],
     [{ LICET_STATEMENT_SECONDS: "0" }, "LICET_STATEMENT_SECONDS"],

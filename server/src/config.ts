@@ -39,6 +39,8 @@ export interface Config {
   readonly drainSeconds: number;
   /** How long after a dataset lost something its next version, without it, is published; undefined means never by itself. */
   readonly compactionSeconds: number | undefined;
+  /** At what age a key is handed over by itself; undefined means at the end of its life only. */
+  readonly keyRotationSeconds: number | undefined;
   /** How long a stop still takes requests while `/readyz` says no. */
   readonly unreadySeconds: number;
   /** Of PostgreSQL; the embedded database has one connection and waits for nobody. */
@@ -101,6 +103,8 @@ const DEFAULT_PORT = 4242;
 const MEGABYTE = 1_048_576;
 const MAX_PORT = 65_535;
 const MAX_COMPACTION_HOURS = 8_784;
+/** Keys live for two years. */
+const MAX_KEY_ROTATION_DAYS = 700;
 
 /** Reads the environment. Throws a {@link ConfigError} on what contradicts itself. */
 export function readConfig(env: Environment): Config {
@@ -129,6 +133,8 @@ export function readConfig(env: Environment): Config {
     interactionRetentionDays: readNumber(env, "LICET_INTERACTION_RETENTION_DAYS", 365, { min: 1, max: 36_500 }),
     compactionSeconds:
       readNumber(env, "LICET_COMPACTION_AFTER_HOURS", 24, { min: 0, max: MAX_COMPACTION_HOURS }) * 3_600 || undefined,
+    keyRotationSeconds:
+      readNumber(env, "LICET_KEY_ROTATION_DAYS", 365, { min: 0, max: MAX_KEY_ROTATION_DAYS }) * 86_400 || undefined,
     drainSeconds: readNumber(env, "LICET_DRAIN_SECONDS", 10, { min: 0, max: 600 }),
     unreadySeconds: readNumber(env, "LICET_UNREADY_SECONDS", 0, { min: 0, max: 600 }),
     databaseLimits: readDatabaseLimits(env),

@@ -25,6 +25,8 @@ export const ENVIRONMENT = {
   LICET_INTERACTION_RETENTION_DAYS: "how long the interaction log is kept, by whole months (default: 365)",
   LICET_COMPACTION_AFTER_HOURS:
     "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
+  LICET_KEY_ROTATION_DAYS:
+    "at what age the platform's keys are handed over by themselves; 0 means shortly before the end of their two years only (default: 365)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

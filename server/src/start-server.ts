@@ -33,7 +33,8 @@ import { type Jobs, type QueueName, startJobs } from "./jobs/jobs.ts";
 import { hasSigningKeys, loadSigningKeys } from "./keys/load-signing-keys.ts";
 import { opensKeys } from "./keys/open-keys.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
-import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
+import { forgetRetiredOauthKeys, rotateDueOauthKey } from "./http/oauth/rotate-key.ts";
+import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
@@ -277,6 +278,10 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.keys, "hand over keys", async () => {
+    await rotateDueKeys(ctx);
+    await rotateDueOauthKey(ctx, BY_SCHEDULE);
+  });
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.sessions, "forget expired sessions", () =>

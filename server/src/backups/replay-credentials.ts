@@ -1,13 +1,15 @@
-import { type JsonValue, KEY_PURPOSES, type Result, parseJsonObject } from "@licet/protocol";
+import { type JsonValue, KEY_PURPOSES, type Result, accept, parseJsonObject } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { markCompromised, retireKey } from "../creators/end-key.ts";
 import { writeFact } from "../events/write-fact.ts";
-import { changeClientState } from "../http/oauth/clients.ts";
-import { restoreRevokedKey } from "../keys/restore-key.ts";
+import { changeClientState, loseCredentials } from "../http/oauth/clients.ts";
+import { type LostKey, restoreRevokedKey } from "../keys/restore-key.ts";
 import { revokeKey } from "../keys/revoke-key.ts";
+import { succeedLostKeys } from "../keys/succeed-lost-keys.ts";
+import { deleteEndpoint, disableEndpoint, enableEndpoint, loseEndpoint } from "../marketplaces/change-endpoint.ts";
 import { retireReceiptKey, revokeReceiptKey } from "../marketplaces/end-receipt-key.ts";
 import { endUpstream } from "../upstreams/register-upstream.ts";
-import type { JournalEvent } from "./read-journal.ts";
+import type { JournalEvent, JournalFact } from "./read-journal.ts";
 
 const OPERATOR = { kind: "operator" } as const;
 const BY_RESTORE = "restore";
@@ -43,9 +45,80 @@ const OPERATIONS: Readonly<Record<string, (then: Context, body: Body) => Promise
   "client.ended": (then, body) => changeClientState(then, textOf(body["client_id"]), "end"),
   // What it held suspended is in the journal too, and so is whether that was lifted.
   "upstream.ended": (then, body) => endUpstream(then, textOf(body["upstream_id"]), { letsGo: false, by: BY_RESTORE }),
-  // The new secret is lost, and the old one may be known to somebody else: nobody uses either until the operator says so.
-  "client.credentials-changed": (then, body) => changeClientState(then, textOf(body["client_id"]), "suspend"),
+  "webhook-endpoint.disabled": replayDisabling,
+  "webhook-endpoint.enabled": (then, body) => enableEndpoint(then, endpointOf(body)),
+  "webhook-endpoint.deleted": (then, body) => deleteEndpoint(then, endpointOf(body)),
 };
+
+/**
+ * Keys that were handed over to, and made, after the backup: their successors sign whatever the
+ * replay publishes, so they come before it.
+ */
+export async function replayRotations(ctx: Context, facts: readonly JournalFact[], by: string): Promise<void> {
+  const made = eventsOf(facts, ["key.rotated", "key.created"]);
+  if (made.length === 0) return;
+  const revokedKids = idsOf(eventsOf(facts, ["key.revoked"]), "kid");
+  const lost = made.flatMap(({ body }) => lostKeyOf(body) ?? []);
+  await writeFact(ctx, async (fact) => accept(await succeedLostKeys(fact, { lost, revokedKids, by })));
+  await ctx.signingKeys.reload();
+}
+
+/**
+ * What was replaced after the backup: the new one is lost, and the old one may be known to somebody
+ * else, so neither is good for anything until its owner sets it anew. Comes after the replay, which
+ * may resume and enable. Answers the clients and endpoints.
+ */
+export async function loseReplaced(ctx: Context, facts: readonly JournalFact[]): Promise<readonly string[]> {
+  const lost: string[] = [];
+  const clientIds = idsOf(eventsOf(facts, ["client.credentials-changed"]), "client_id");
+  for (const clientId of clientIds) if ((await loseCredentials(ctx, clientId)).ok) lost.push(clientId);
+  const rotated = idsOf(eventsOf(facts, ["webhook-endpoint.secret-rotated"]), "endpoint_id");
+  const moved = idsOf(eventsOf(facts, ["webhook-endpoint.changed"]).filter(hasMoved), "endpoint_id");
+  for (const endpointId of new Set([...rotated, ...moved])) {
+    const disabled = await loseEndpoint(ctx, endpointId, { isSecretLost: rotated.has(endpointId) });
+    if (disabled.ok) lost.push(endpointId);
+  }
+  return lost;
+}
+
+function eventsOf(facts: readonly JournalFact[], types: readonly string[]): readonly JournalEvent[] {
+  return facts.flatMap((fact) => fact.events.filter((event) => types.includes(event.type)));
+}
+
+function idsOf(events: readonly JournalEvent[], member: string): ReadonlySet<string> {
+  return new Set(events.map(({ body }) => textOf(body[member])));
+}
+
+function hasMoved({ body }: JournalEvent): boolean {
+  return Array.isArray(body["changed"]) && body["changed"].includes("url");
+}
+
+/** An endpoint that took nothing is found out again. */
+async function replayDisabling(then: Context, body: Body): Promise<Result<unknown>> {
+  const { endpointId } = endpointOf(body);
+  if (body["reason"] === "operator") return disableEndpoint(then, { endpointId, marketplaceId: undefined });
+  if (body["reason"] === "marketplace")
+    return disableEndpoint(then, { endpointId, marketplaceId: textOf(body["marketplace_id"]) });
+  return accept(undefined);
+}
+
+function endpointOf(body: Body) {
+  return { endpointId: textOf(body["endpoint_id"]), marketplaceId: undefined };
+}
+
+function lostKeyOf(body: Body): LostKey | undefined {
+  const purpose = KEY_PURPOSES.find((known) => known === body["purpose"]);
+  const publicJwk = parseJsonObject(textOf(body["public_jwk"]));
+  if (purpose === undefined || !publicJwk.ok) return undefined;
+  const notBefore = numberOf(body["not_before"]);
+  return {
+    kid: textOf(body["kid"]),
+    publicJwk: publicJwk.value,
+    purpose,
+    notBefore,
+    notAfter: numberOf(body["not_after"]),
+  };
+}
 
 /** A key that was made after the backup is lost, and is listed as revoked all the same. */
 async function replayKeyRevocation(then: Context, body: Body): Promise<Result<unknown>> {
@@ -55,15 +128,10 @@ async function replayKeyRevocation(then: Context, body: Body): Promise<Result<un
     by: textOf(body["by"]),
   };
   const revoked = await writeFact(then, (fact) => revokeKey(fact, revocation));
-  const purpose = KEY_PURPOSES.find((known) => known === body["purpose"]);
-  const publicJwk = parseJsonObject(textOf(body["public_jwk"]));
-  if (revoked.ok || revoked.refusal.code !== "not_found" || purpose === undefined || !publicJwk.ok) return revoked;
+  const lost = lostKeyOf(body);
+  if (revoked.ok || revoked.refusal.code !== "not_found" || lost === undefined) return revoked;
   const { compromisedSince, by } = revocation;
-  const notBefore = numberOf(body["not_before"]);
-  const notAfter = numberOf(body["not_after"]);
-  return writeFact(then, (fact) =>
-    restoreRevokedKey(fact, { publicJwk: publicJwk.value, purpose, notBefore, notAfter, compromisedSince, by }),
-  );
+  return writeFact(then, (fact) => restoreRevokedKey(fact, { ...lost, compromisedSince, by }));
 }
 
 function creatorKeyOf(body: Body) {

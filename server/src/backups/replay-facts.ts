@@ -20,7 +20,7 @@ import { readListedJtis } from "./store.ts";
 /** Why something refuses that the backup took for standing. Its own reason is not in the journal, which holds no free text. */
 const REPLAYED_REASON = "kept_in_the_journal";
 /** The actor of what the restore decides itself. */
-const BY_RESTORE = "restore";
+export const BY_RESTORE = "restore";
 
 /** How many things of a kind a replay changed. */
 export type Replayed = Map<string, number>;
@@ -41,7 +41,7 @@ export async function replayFact(ctx: Context, past: JournalFact, replayed: Repl
     await replayConsents(fact, past.events, { touched, changed });
     await replayContent(fact, past.events, { touched, changed });
     await replayDatasets(fact, past.events, changed);
-    await restoreHolds(fact, past.holds, REPLAYED_REASON);
+    await restoreHolds(fact, { holds: past.holds, reason: REPLAYED_REASON, by: BY_RESTORE });
     await refreshDatasets(fact, changed.datasetIds);
     await restoreStatuses(fact, past.statuses);
     return accept(undefined);

@@ -5,7 +5,8 @@ import { writeFact } from "../events/write-fact.ts";
 import { openFreshList } from "../status-lists/allocate-status.ts";
 import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
-import { type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
+import { loseReplaced, replayRotations } from "./replay-credentials.ts";
+import { BY_RESTORE, type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
   endSessions,
   liftCounters,
@@ -41,6 +42,8 @@ export interface Replay {
   readonly replayed: Readonly<Record<string, number>>;
   /** Consents accepted since the backup: refused from now on, because their creators could not take them back. */
   readonly lost_consents: Lost;
+  /** Clients and webhook endpoints whose secrets, keys or URLs were changed since: they are shut until they are set anew. */
+  readonly lost_credentials: Lost;
   readonly lost_receipts: Lost;
   readonly lost_datasets: Lost;
 }
@@ -75,12 +78,14 @@ export async function replayJournal(
     restored_at: now,
   });
   const since = await readNewFacts(ctx, facts);
+  await replayRotations(ctx, since, BY_RESTORE);
   const replayed: Replayed = new Map();
   for (const fact of since) await replayFact(ctx, fact, replayed);
   await markReplayed(
     ctx.db,
     since.map((fact) => fact.serial),
   );
+  const lostCredentials = await loseReplaced(ctx, since);
   const lostConsents = await refuseLostConsents(ctx, since);
   // Only now, when every list that a journal names is there too.
   await writeFact(ctx, async (fact) => {
@@ -94,6 +99,7 @@ export async function replayJournal(
     replayed_facts: since.length,
     replayed: Object.fromEntries(replayed),
     lost_consents: lostOf(lostConsents),
+    lost_credentials: lostOf(lostCredentials),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
   };

@@ -220,8 +220,13 @@ export async function liftJournal(db: Db, first: number): Promise<void> {
   await sql`select setval(pg_get_serial_sequence('journal_entry', 'serial'), ${first}, false)`.execute(db);
 }
 
-/** Ends every session and every token: one that was ended after the backup must not live again. */
+/**
+ * Ends every session and every token, also those that are still to be opened or verified: one that
+ * was ended after the backup must not live again. The OAuth server makes itself a new key.
+ */
 export async function endSessions(db: Db): Promise<void> {
   await db.deleteFrom("session_token").execute();
+  await db.deleteFrom("key_challenge").execute();
   await db.deleteFrom("oauth_record").execute();
+  await db.deleteFrom("oauth_key").execute();
 }

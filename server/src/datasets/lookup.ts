@@ -15,6 +15,7 @@ export {
   readDatasetIdsOfCreator,
   readJtisOfCreator,
   readTouched,
+  readVersionsOfCreator,
 } from "./store.ts";
 
 /** A dataset's present state as webhooks carry it. */

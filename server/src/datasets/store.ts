@@ -249,3 +249,18 @@ export async function readDatasetIdsOfCreator(db: Db, creatorId: string): Promis
     .execute();
   return rows.map((row) => row.dataset_id);
 }
+
+/** Every published version that holds, or held, a work of a creator's. */
+export async function readVersionsOfCreator(
+  db: Db,
+  creatorId: string,
+): Promise<readonly Pick<VersionRow, "dataset_id" | "version">[]> {
+  return db
+    .selectFrom("dataset_item")
+    .innerJoin("dataset", "dataset.dataset_id", "dataset_item.dataset_id")
+    .select(["dataset.dataset_id", "dataset_item.version"])
+    .distinct()
+    .where("creator_id", "=", creatorId)
+    .whereRef("version", "<=", "current_version")
+    .execute();
+}

@@ -75,15 +75,17 @@ export function promoteNextKey(config: Config): void {
 
 /**
  * After a change of the master key that a crash cut short, everything is sealed with the old key or
- * everything with the new one: whichever opens what is sealed stays, the other file goes.
+ * everything with the new one: whichever opens what is sealed stays, the other file goes. When
+ * neither does, both stay.
  */
 export async function settleMasterKey(
   config: Config,
   opens: (key: Uint8Array) => Promise<boolean | undefined>,
 ): Promise<void> {
   if (config.masterKey !== undefined || !existsSync(nextKeyPath(config))) return;
-  if ((await opens(readKeyFile(nextKeyPath(config)))) === true) promoteNextKey(config);
-  else rmSync(nextKeyPath(config));
+  const opensWith = async (path: string) => existsSync(path) && (await opens(readKeyFile(path))) === true;
+  if (await opensWith(nextKeyPath(config))) promoteNextKey(config);
+  else if (await opensWith(masterKeyPath(config))) rmSync(nextKeyPath(config));
 }
 
 /** On disk whole, name included, before anything depends on it. */

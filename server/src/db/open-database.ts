@@ -160,7 +160,9 @@ async function openPostgres(connectionString: string, { limits, log, tracing }: 
 }
 
 /** Any number does, as long as every server of one database takes the same. */
-const BOOT_LOCK = 7_265_382;
+export const BOOT_LOCK = 7_265_382;
+/** What the connection that holds it calls itself. */
+export const BOOT_LOCK_HOLDER = "licet start";
 /** A boot takes a second or two; one that hangs must not make the others wait for ever. */
 const LOCK_PATIENCE_MS = 60_000;
 
@@ -168,7 +170,7 @@ const LOCK_PATIENCE_MS = 60_000;
 async function holdingLock<T>(connectionString: string, work: () => Promise<T>): Promise<T> {
   const holder = new pg.Client({
     connectionString,
-    application_name: "licet start",
+    application_name: BOOT_LOCK_HOLDER,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     lock_timeout: LOCK_PATIENCE_MS,
   });

@@ -279,7 +279,7 @@ interface WebhookEndpointTable {
   key_signed: Generated<boolean>;
   failing_since_ms: number | null;
   warned_at_ms: number | null;
-  disabled_reason: "operator" | "marketplace" | "gone" | "failing" | null;
+  disabled_reason: "operator" | "marketplace" | "gone" | "failing" | "restored" | null;
   deleted_at: number | null;
 }
 
@@ -339,6 +339,7 @@ interface IdempotencyKeyTable {
   held_until_ms: number;
   status: number | null;
   sealed_answer: Uint8Array | null;
+  carried_out_at_ms: number | null;
 }
 
 interface InteractionTable {

@@ -51,6 +51,8 @@ export const EVENT_JOBS = {
   "dataset.suspended": ["fan-out"],
   "dataset.resumed": ["fan-out"],
   "dataset.withdrawn": ["fan-out"],
+  "suspension.joined": [],
+  "suspension.left": [],
   "dataset.published": ["fan-out"],
   "dataset.offered": ["register-dataset"],
   "receipt.accepted": [],

@@ -48,8 +48,12 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "content.resumed": ["content_id", "creator_id", "by", "at", "dataset_ids"],
   "dataset.suspended": ["dataset_id", "by", "at"],
   "dataset.resumed": ["dataset_id", "by", "at"],
+  "suspension.joined": ["kind", "id", "holder", "by"],
+  "suspension.left": ["kind", "id", "holder", "by"],
   "dataset.withdrawn": ["dataset_id", "by", "at"],
   "dataset.published": ["dataset_id", "version"],
+  "key.created": ["kid", "purpose", "public_jwk", "not_before", "not_after"],
+  "key.rotated": ["kid", "purpose", "public_jwk", "not_before", "not_after"],
   "key.revoked": ["kid", "since", "compromised", "by", "purpose", "public_jwk", "not_before", "not_after"],
   "creator-key.revoked": ["creator_id", "kid", "compromised_since", "by"],
   "creator-key.retired": ["creator_id", "kid", "by"],
@@ -60,6 +64,11 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "client.ended": ["client_id"],
   "client.credentials-changed": ["client_id"],
   "upstream.ended": ["upstream_id"],
+  "webhook-endpoint.secret-rotated": ["endpoint_id"],
+  "webhook-endpoint.changed": ["endpoint_id", "changed"],
+  "webhook-endpoint.disabled": ["endpoint_id", "marketplace_id", "reason"],
+  "webhook-endpoint.enabled": ["endpoint_id"],
+  "webhook-endpoint.deleted": ["endpoint_id"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
 };
 
@@ -69,8 +78,11 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "consent.resumed",
   "content.resumed",
   "dataset.resumed",
+  "suspension.left",
   "dataset.published",
   "client.resumed",
+  "key.created",
+  "webhook-endpoint.enabled",
   "receipt.accepted",
 ]);
 

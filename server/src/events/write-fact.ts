@@ -10,6 +10,7 @@ import {
   isRefusing,
   journalText,
 } from "./journal-entry.ts";
+import { carriedOutMark } from "./held-request.ts";
 import type { RunningSpan } from "../telemetry/tracing.ts";
 import { insertJournalRow } from "./journal-store.ts";
 import { type NewEvent, insertEvents } from "./store.ts";
@@ -129,7 +130,11 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
       rows: row === undefined ? [] : [row],
       isRefusing: isRefusing(events, { statuses, grants, holds }),
     };
-    return { result: outcome, documents: await ctx.documents.write(trx, renderers, now), journal };
+    const documents = await ctx.documents.write(trx, renderers, now);
+    // Last, so that its row is held for a moment only.
+    const marked = await carriedOutMark()?.(trx);
+    if (marked?.ok === false) throw new Refused(marked.refusal);
+    return { result: outcome, documents, journal };
   });
   ctx.documents.remember(documents.documents, documents.generation);
   for (const action of afterCommit) action();

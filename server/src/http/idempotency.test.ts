@@ -128,24 +128,81 @@ describe("a key", () => {
     expectStatus(await platform.operator.post("/api/v1/creators", { creator_id: uniqueId("user:") }, under(key)), 201);
   });
 
-  test("whose server died is free again after a while", async () => {
+  /** What a crash between the commit and the answer leaves, once its hold is over. */
+  async function loseAnswer(key: string): Promise<void> {
+    await ctx.db
+      .updateTable("idempotency_key")
+      .set({ status: null, sealed_answer: null, held_until_ms: 0 })
+      .where("key", "=", key)
+      .execute();
+  }
+
+  test("whose server died before it carried the request out is free again after a while", async () => {
     const key = uniqueId("key-");
-    const body = { creator_id: uniqueId("user:") };
-    expectStatus(await platform.operator.post("/api/v1/creators", body, under(key)), 201);
+    const path = `/api/v1/creators/${uniqueId("user:")}/sessions`;
+    expectStatus(await platform.operator.post(path, undefined, under(key)), 404);
     await ctx.db
       .updateTable("idempotency_key")
       .set({ status: null, sealed_answer: null })
       .where("key", "=", key)
       .execute();
-    expect(await platform.operator.post("/api/v1/creators", body, under(key))).toMatchObject({
+    expect(await platform.operator.post(path, undefined, under(key))).toMatchObject({
       status: 409,
       body: { code: "idempotency_in_progress" },
     });
-    await ctx.db.updateTable("idempotency_key").set({ held_until_ms: 0 }).where("key", "=", key).execute();
-    const again = await platform.operator.post("/api/v1/creators", body, under(key));
-    expect(again.body.code).toBe("already_exists");
+    await loseAnswer(key);
+    const again = expectStatus(await platform.operator.post(path, undefined, under(key)), 404);
     expect(again.headers.get("idempotent-replayed")).toBeNull();
   });
+
+  test("whose server died after it carried the request out is told so, and nothing is done twice", async () => {
+    const key = uniqueId("key-");
+    const body = { name: uniqueId("Backend "), scopes: ["content:read"] };
+    expectStatus(await platform.operator.post("/api/v1/clients", body, under(key)), 201);
+    await loseAnswer(key);
+    for (let request = 0; request < 2; request += 1)
+      expect(await platform.operator.post("/api/v1/clients", body, under(key))).toMatchObject({
+        status: 409,
+        body: { code: "idempotency_answer_lost" },
+      });
+    const made = await ctx.db.selectFrom("oauth_client").select("client_id").where("name", "=", body.name).execute();
+    expect(made).toHaveLength(1);
+  });
+
+  test("whose server died after it took something away has it taken away again, which answers the same", async () => {
+    const creator = await enrolCreator(platform);
+    await registerWork(platform, creator.creatorId);
+    const { jti } = await giveConsent(creator);
+    const key = uniqueId("key-");
+    const revoke = () => creator.caller.post(`/api/v1/consents/${jti}/revoke`, undefined, under(key));
+    const first = expectStatus(await revoke(), 200);
+    await loseAnswer(key);
+    expect(expectStatus(await revoke(), 200).body.revoked_at).toBe(first.body.revoked_at);
+  });
+
+  test.runIf(engine === "postgres")(
+    "that another request took over commits nothing for the one that was taken for dead",
+    async () => {
+      const key = uniqueId("key-");
+      const body = { name: uniqueId("Backend "), scopes: ["content:read"] };
+      const blocking = Promise.withResolvers<void>();
+      const isHeld = Promise.withResolvers<void>();
+      const blocker = ctx.db.transaction().execute(async (trx) => {
+        await sql`lock table oauth_client in exclusive mode`.execute(trx);
+        isHeld.resolve();
+        await blocking.promise;
+        await sql`update idempotency_key set holder = 'somebody else' where key = ${key}`.execute(trx);
+      });
+      await isHeld.promise;
+      const slow = platform.operator.post("/api/v1/clients", body, under(key));
+      await expect.poll(async () => readRow(key), { timeout: 20_000 }).toBeDefined();
+      blocking.resolve();
+      await blocker;
+      expect(await slow).toMatchObject({ status: 409, body: { code: "idempotency_in_progress" } });
+      const made = await ctx.db.selectFrom("oauth_client").select("name").where("name", "=", body.name).execute();
+      expect(made).toEqual([]);
+    },
+  );
 
   test("of a request that was answered with a conflict is free, since the conflict may pass", async () => {
     const key = uniqueId("key-");

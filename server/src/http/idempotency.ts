@@ -1,18 +1,22 @@
-import { type Result, accept, refuse, sha256Hex } from "@licet/protocol";
+import { type Result, accept, formatInstant, refuse, sha256Hex } from "@licet/protocol";
 import type { MiddlewareHandler } from "hono";
 import { randomBytes } from "node:crypto";
 import type { Context } from "../context.ts";
+import { type CarriedOutMark, carryOutOnce } from "../events/held-request.ts";
 import { type ApiContext, type ApiEnv, sendProblem } from "./api-context.ts";
 import type { RouteName } from "./authorization.ts";
 import {
   type KeyName,
   deleteHeldKey,
   deleteKeysBefore,
+  deleteUnusedKey,
   findKey,
   insertKey,
+  takeOverKey,
   updateHeldKey,
 } from "./idempotency-store.ts";
 import { callerKey } from "./principal.ts";
+import { bucketOf } from "./rate-limits.ts";
 
 /** A key stands for its request this long. */
 const KEPT_MS = 24 * 3_600_000;
@@ -79,10 +83,12 @@ interface KeptAnswer {
   readonly body: string;
 }
 
+type RequestName = KeyName & { readonly route: RouteName };
+
 /** Either the request is ours to carry out, or it was answered before. Refuses what another request, or another holder, stands in the way of. */
 async function beginRequest(
   ctx: Context,
-  name: KeyName,
+  name: RequestName,
   request: string,
 ): Promise<Result<{ readonly holder: string } | { readonly answer: KeptAnswer }>> {
   const holder = randomBytes(16).toString("base64url");
@@ -101,8 +107,18 @@ async function beginRequest(
   if (found.status !== null && found.sealed_answer !== null)
     return accept({ answer: JSON.parse(ctx.sealer.open(labelOf(name), found.sealed_answer)) });
   if (found.held_until_ms > nowMs) return isRunning;
-  const isOurs = await updateHeldKey(ctx.db, name, found.holder, { holder, held_until_ms: nowMs + HOLD_MS });
+  if (found.carried_out_at_ms !== null && !isRepeatable(name.route))
+    return refuse(
+      "idempotency_answer_lost",
+      `expected to find its answer; the request was carried out at ${formatInstant(Math.floor(found.carried_out_at_ms / 1_000))}`,
+    );
+  const isOurs = await takeOverKey(ctx.db, found, { holder, held_until_ms: nowMs + HOLD_MS });
   return isOurs ? accept({ holder }) : isRunning;
+}
+
+/** What takes something away answers the same when it is done again, and must get its answer. */
+function isRepeatable(route: RouteName): boolean {
+  return bucketOf(route, false) === "revoking";
 }
 
 interface Held {
@@ -111,7 +127,11 @@ interface Held {
   readonly next: () => Promise<void>;
 }
 
-/** A fault, an answer that is too long, and one that says "not now" leave the key free. */
+/**
+ * A fault, an answer that is too long, and one that says "not now" leave the key free, unless a fact
+ * was committed: the facts of the request say so in their own transactions, so that no crash between
+ * the commit and the answer has it carried out twice. Who was taken for dead commits nothing any more.
+ */
 async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Held): Promise<void> {
   const renewal = setInterval(() => {
     updateHeldKey(ctx.db, name, holder, { held_until_ms: ctx.clock.nowMs() + HOLD_MS }).catch((error: unknown) =>
@@ -119,9 +139,9 @@ async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Hel
     );
   }, RENEW_MS);
   try {
-    await next();
+    await carryOutOnce(markOf(ctx, { name, holder }), next);
     const answer = await keptAnswerOf(c.res);
-    if (answer === undefined) return await deleteHeldKey(ctx.db, name, holder);
+    if (answer === undefined) return await letGo(ctx, { name, holder });
     const sealed_answer = ctx.sealer.seal(labelOf(name), JSON.stringify(answer));
     await updateHeldKey(ctx.db, name, holder, { status: answer.status, sealed_answer });
   } catch (error) {
@@ -130,6 +150,18 @@ async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Hel
   } finally {
     clearInterval(renewal);
   }
+}
+
+function markOf(ctx: Context, { name, holder }: Omit<Held, "next">): CarriedOutMark {
+  return async (trx) =>
+    (await updateHeldKey(trx, name, holder, { carried_out_at_ms: ctx.clock.nowMs() }))
+      ? accept(true)
+      : refuse("idempotency_in_progress", "somebody else carries this request out by now");
+}
+
+async function letGo(ctx: Context, { name, holder }: Omit<Held, "next">): Promise<void> {
+  await deleteUnusedKey(ctx.db, name, holder);
+  await updateHeldKey(ctx.db, name, holder, { held_until_ms: 0 });
 }
 
 /** What says "not now" has to be asked again under the same key. */

@@ -5,11 +5,8 @@ import type { Context } from "../context.ts";
 import { documentKindOf, isDocumentPath } from "../documents/document-paths.ts";
 import { sendDocument } from "../documents/serve-document.ts";
 import { noteRouteOf, observeRequest } from "../telemetry/observe-request.ts";
-import { addressKey } from "./address-key.ts";
 import type { Api } from "./api.ts";
 import { OAUTH_METADATA_PATH, type OauthServer } from "./oauth/provider.ts";
-import { peerOf } from "./peer.ts";
-import { headersOf, refusalOf } from "./rate-limits.ts";
 import { newRequestId } from "./request-id.ts";
 import { readTarget } from "./request-target.ts";
 
@@ -69,7 +66,7 @@ export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: H
       noteRouteOf(request, path === "/oauth/token" ? path : "/oauth");
       logAnswer(ctx, request, response, { level: "info", caller: "oauth" });
       tellOfToken(ctx, request, response, { oauth, onTokenIssued });
-      return void answerOauth(ctx, oauth, request, response);
+      return answerOauth(ctx, oauth, request, response);
     }
     return void listener(request, response);
   }
@@ -91,19 +88,9 @@ function tellOfToken(
   });
 }
 
-/** Tokens are counted by address, because whoever asks for one has not shown yet who it is. */
-async function answerOauth(
-  ctx: Context,
-  oauth: OauthServer,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+function answerOauth(ctx: Context, oauth: OauthServer, request: IncomingMessage, response: ServerResponse): void {
   const path = (request.url ?? "/").split("?", 1)[0];
   try {
-    const isForToken = path === "/oauth/token";
-    const taken = isForToken ? await ctx.rateLimits.take("tokens", addressKey(peerOf(request).address)) : undefined;
-    if (taken !== undefined) response.setHeaders(new Headers(headersOf(taken)));
-    if (taken?.isAllowed === false) return sendRefusal(ctx, response, refusalOf(taken));
     if (!oauth.handle(request, response))
       sendRefusal(ctx, response, refuse("not_found", `there is nothing at ${path}`).refusal);
   } catch (error) {

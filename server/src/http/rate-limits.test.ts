@@ -64,21 +64,74 @@ describe("a caller that asks too often", () => {
     expectStatus(await platform.anonymous.get("/.well-known/keys.json"), 200);
     expectStatus(await platform.operator.get("/api/v1/datasets"), 200);
   });
+});
 
-  test("of the token endpoint waits too", async () => {
-    const ask = () =>
-      platform.anonymous.send("POST", "/oauth/token", {
-        body: "grant_type=client_credentials",
-        headers: { "content-type": "application/x-www-form-urlencoded", authorization: "Basic Y2xpZW50OnNlY3JldA==" },
+describe("the token endpoint", () => {
+  interface Client {
+    readonly client_id: string;
+    readonly client_secret: string;
+  }
+
+  async function startEndpoint() {
+    const { operator, anonymous } = await startPlatform({ rateLimits });
+    const makeClient = async (): Promise<Client> =>
+      expectStatus(await operator.post("/api/v1/clients", { name: "Backend", scopes: ["content:read"] }), 201).body;
+    const ask = ({ client_id, client_secret }: Client, scope = "content:read") =>
+      anonymous.send("POST", "/oauth/token", {
+        body: new URLSearchParams({ grant_type: "client_credentials", scope }).toString(),
+        headers: {
+          "content-type": "application/x-www-form-urlencoded",
+          authorization: `Basic ${Buffer.from(`${client_id}:${client_secret}`).toString("base64")}`,
+        },
       });
-    const statuses: number[] = [];
-    for (let calls = 0; calls < 6; calls += 1) statuses.push((await ask()).status);
-    expect(new Set(statuses)).toEqual(new Set([401]));
-    const refused = await ask();
+    return { anonymous, makeClient, ask };
+  }
+
+  test("counts each client that has shown who it is by itself, behind one address", async () => {
+    const { makeClient, ask } = await startEndpoint();
+    const [loud, quiet] = [await makeClient(), await makeClient()];
+    for (const left of [5, 4, 3, 2, 1, 0]) {
+      const answer = expectStatus(await ask(loud), 200);
+      expect(answer.headers.get("ratelimit")).toMatch(new RegExp(`^"tokens";r=${left};t=`));
+    }
+    const refused = await ask(loud);
     expect(refused).toMatchObject({ status: 429, body: { code: "rate_limited" } });
+    expect(refused.body).not.toHaveProperty("access_token");
+    expect(refused.headers.get("content-type")).toBe("application/problem+json");
     expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
     expect(refused.headers.get("ratelimit-policy")).toBe('"tokens";q=6;w=3600');
-    expectStatus(await platform.anonymous.get("/oauth/jwks"), 200);
+    expectStatus(await ask(quiet), 200);
+  });
+
+  test("counts what fails by address, and nobody who guesses takes a client's tokens from it", async () => {
+    const { anonymous, makeClient, ask } = await startEndpoint();
+    const client = await makeClient();
+    const statuses: number[] = [];
+    for (let calls = 0; calls < 25; calls += 1)
+      statuses.push((await ask({ ...client, client_secret: "guess" })).status);
+    expect(new Set(statuses)).toEqual(new Set([401]));
+    const refused = await ask({ ...client, client_secret: "guess" });
+    expect(refused).toMatchObject({ status: 429, body: { code: "rate_limited" } });
+    expect(refused.headers.get("ratelimit-policy")).toBe('"anonymous";q=25;w=3600');
+    expect((await ask(client, "no-such-scope")).status).toBe(429);
+    expect((await ask(client)).headers.get("ratelimit")).toMatch(/^"tokens";r=5;t=/);
+    expectStatus(await anonymous.get("/oauth/jwks"), 200);
+  });
+
+  test("counts a request that names a client, and shows no more than that, for nobody but its address", async () => {
+    const { anonymous, makeClient, ask } = await startEndpoint();
+    const client = await makeClient();
+    for (let calls = 0; calls < 10; calls += 1) {
+      const named = await anonymous.send("POST", "/oauth/token", {
+        body: new URLSearchParams({ grant_type: "client_credentials", client_id: client.client_id }).toString(),
+        headers: { "content-type": "application/x-www-form-urlencoded", "oauth-client-attestation": "a.b.c" },
+      });
+      expect([named.status, named.headers.get("ratelimit-policy")]).toEqual([
+        expect.toSatisfy((status: number) => status === 400 || status === 401),
+        '"anonymous";q=25;w=3600',
+      ]);
+    }
+    expect((await ask(client)).headers.get("ratelimit")).toMatch(/^"tokens";r=5;t=/);
   });
 });
 

@@ -33,6 +33,7 @@ expectStatus(
 interface Interaction {
   readonly caller: { readonly kind: string };
   readonly route: string;
+  readonly dataset_version?: number;
   readonly request_id: string;
 }
 
@@ -170,6 +171,26 @@ describe("a creator", () => {
       "/api/v1/datasets/{id}/consent/revoke",
     ]);
     expect((await read(ada, `?marketplace_id=${uniqueId("mkt_")}`)).body.interactions).toEqual([]);
+  });
+
+  test("sees no call about a version that none of their works is in", async () => {
+    const late = await enrolCreator(platform);
+    const added = await registerWork(platform, late.creatorId);
+    await giveConsent(late);
+    const first = await publishDataset(platform, [adasWork]);
+    await publishDataset(platform, [adasWork, added], { dataset_id: first.dataset_id });
+    for (const version of [1, 2])
+      expectStatus(await platform.operator.get(`/datasets/${first.dataset_id}/versions/${version}/items`), 200);
+    const versionsSeenBy = async (creator: typeof ada): Promise<readonly (number | undefined)[]> => {
+      const path = `/api/v1/creators/${creator.creatorId}/interactions?dataset_id=${first.dataset_id}`;
+      const { interactions } = expectStatus(await creator.caller.get(path), 200).body;
+      return interactions
+        .filter((entry: Interaction) => entry.route === "/datasets/{id}/versions/{version}/items")
+        .map((entry: Interaction) => entry.dataset_version)
+        .toSorted();
+    };
+    expect(await versionsSeenBy(ada)).toEqual([1, 2]);
+    expect(await versionsSeenBy(late)).toEqual([2]);
   });
 
   test("reaches only for what is theirs", async () => {

@@ -1,6 +1,6 @@
 import { type Result, accept, formatInstant, parseInstant, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { readDatasetIdsOfCreator } from "../datasets/lookup.ts";
+import { readVersionsOfCreator } from "../datasets/lookup.ts";
 import { requireOwn } from "../creators/own.ts";
 import { type Page, cutPage } from "../http/parameters.ts";
 import type { Principal } from "../http/principal.ts";
@@ -47,8 +47,8 @@ export async function listInteractions(ctx: Context, query: InteractionQuery): P
 }
 
 /**
- * The calls that concern datasets with works of a creator, newest first. What other creators did
- * is left out. Refuses also `not_yours`, of a dataset that holds no work of theirs too.
+ * The calls that concern datasets with works of a creator, newest first: those about a version only
+ * when a work of theirs is in it. What other creators did is left out. Refuses also `not_yours`, of a dataset that holds no work of theirs too.
  */
 export async function listCreatorsInteractions(
   ctx: Context,
@@ -58,11 +58,12 @@ export async function listCreatorsInteractions(
   const { creatorId, datasetId, marketplaceId } = query;
   const own = requireOwn(principal, creatorId);
   if (!own.ok) return own;
-  const datasets = await readDatasetIdsOfCreator(ctx.db, creatorId);
-  if (datasetId !== undefined && !datasets.includes(datasetId))
+  const all = await readVersionsOfCreator(ctx.db, creatorId);
+  const versions = datasetId === undefined ? all : all.filter((version) => version.dataset_id === datasetId);
+  if (datasetId !== undefined && versions.length === 0)
     return refuse("not_yours", `the dataset ${datasetId} holds no work of ${creatorId}`);
-  const datasetIds = datasetId === undefined ? datasets : [datasetId];
-  return readPage(ctx, query, { datasetIds, marketplaceId, seenBy: creatorId });
+  const datasetIds = [...new Set(versions.map((version) => version.dataset_id))];
+  return readPage(ctx, query, { datasetIds, marketplaceId, seenBy: { creatorId, versions } });
 }
 
 async function readPage(

@@ -1,4 +1,4 @@
-import type { Selectable } from "kysely";
+import { type Selectable, sql } from "kysely";
 import { anyOf } from "../db/any-of.ts";
 import type { Db } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
@@ -24,8 +24,13 @@ export interface InteractionFilter {
   readonly marketplaceId?: string | undefined;
   /** Undefined means all, and calls about none. */
   readonly datasetIds?: readonly string[] | undefined;
-  /** Leaves out the calls of other creators. */
-  readonly seenBy?: string | undefined;
+  /** Leaves out the calls of other creators, and those about versions that are not among these. */
+  readonly seenBy?:
+    | {
+        readonly creatorId: string;
+        readonly versions: readonly { readonly dataset_id: string; readonly version: number }[];
+      }
+    | undefined;
   readonly fromMs?: number | undefined;
   readonly untilMs?: number | undefined;
   readonly before?: InteractionCursor | undefined;
@@ -43,7 +48,13 @@ export async function readInteractions(db: Db, filter: InteractionFilter): Promi
     .$if(marketplaceId !== undefined, (query) => query.where("marketplace_id", "=", marketplaceId ?? ""))
     .$if(datasetIds !== undefined, (query) => query.where("dataset_id", "=", anyOf(datasetIds ?? [])))
     .$if(seenBy !== undefined, (query) =>
-      query.where((is) => is.or([is("caller_kind", "!=", "creator"), is("creator_id", "=", seenBy ?? "")])),
+      query
+        .where((is) => is.or([is("caller_kind", "!=", "creator"), is("creator_id", "=", seenBy?.creatorId ?? "")]))
+        .where(
+          sql<boolean>`(dataset_version is null or (dataset_id, dataset_version) in (
+            select seen.dataset_id, seen.version
+              from json_to_recordset(${JSON.stringify(seenBy?.versions)}::json) as seen (dataset_id text, version integer)))`,
+        ),
     )
     .$if(fromMs !== undefined, (query) => query.where("at_ms", ">=", fromMs ?? 0))
     .$if(untilMs !== undefined, (query) => query.where("at_ms", "<", untilMs ?? 0))

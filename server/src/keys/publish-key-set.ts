@@ -6,7 +6,7 @@ import { documentPaths, documentTags } from "../documents/document-paths.ts";
 import { DID_DOCUMENT, type DocumentContent, type ServedDocument } from "../documents/render-document.ts";
 import type { Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
-import { lockSigningKeys, platformKeyOf, readSigningKeys } from "./store.ts";
+import { keyBody, lockSigningKeys, platformKeyOf, readSigningKeys } from "./store.ts";
 
 /** Publishes the key set at `/.well-known/keys.json` when its keys are not the ones that are served. */
 export async function publishKeySet(ctx: Context): Promise<void> {
@@ -20,8 +20,8 @@ export async function publishKeySet(ctx: Context): Promise<void> {
     const missing = (await readSigningKeys(fact.trx)).filter(
       (row) => served === undefined || !isServed(served, row.kid),
     );
-    for (const { kid, purpose, alg } of missing)
-      fact.record({ type: "key.created", aggregate: kid, body: { kid, purpose, alg } });
+    for (const row of missing)
+      fact.record({ type: "key.created", aggregate: row.kid, body: { ...keyBody(row), alg: row.alg } });
     await republishKeySet(
       fact,
       missing.map((row) => row.kid),

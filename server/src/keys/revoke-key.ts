@@ -16,10 +16,10 @@ import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
 import { createKey } from "./create-key.ts";
 import { republishKeySet } from "./publish-key-set.ts";
-import { revokedKeyBody } from "./restore-key.ts";
 import { LEAD_SECONDS } from "./rotate-keys.ts";
 import {
   type SigningKeyRow,
+  keyBody,
   lockSigningKeys,
   readActiveKeys,
   readSigningKeys,
@@ -76,7 +76,7 @@ export async function revokeKey(fact: Fact, { kid, compromisedSince, by }: KeyRe
     type: "key.revoked",
     aggregate: kid,
     body: {
-      ...revokedKeyBody(row),
+      ...keyBody(row),
       since,
       compromised: compromisedSince !== undefined,
       by,
@@ -106,7 +106,9 @@ async function succeed(fact: Fact, row: SigningKeyRow): Promise<SigningKeyRow | 
   // The newest key has to go before another can be the newest.
   await updateSigningKey(fact.trx, row.kid, { status: "revoked", revoked_at: fact.now });
   const signsFrom = signedUntilNow ? 0 : fact.now + LEAD_SECONDS;
-  return createKey(fact.ctx.sealer, fact.trx, { purpose, alg, now: fact.now, signsFrom });
+  const made = await createKey(fact.ctx.sealer, fact.trx, { purpose, alg, now: fact.now, signsFrom });
+  fact.record({ type: "key.created", aggregate: made.kid, body: { ...keyBody(made), alg } });
+  return made;
 }
 
 /**

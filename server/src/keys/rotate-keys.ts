@@ -4,7 +4,14 @@ import { nowSeconds } from "../context.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type SigningPurpose, createKey } from "./create-key.ts";
 import { republishKeySet } from "./publish-key-set.ts";
-import { type SigningKeyRow, lockSigningKeys, readActiveKeys, readSigningKeys, updateSigningKey } from "./store.ts";
+import {
+  type SigningKeyRow,
+  keyBody,
+  lockSigningKeys,
+  readActiveKeys,
+  readSigningKeys,
+  updateSigningKey,
+} from "./store.ts";
 
 /**
  * A new key is published this long before it signs. Whoever keeps the key set for its `ttl_seconds`
@@ -38,23 +45,28 @@ export interface RotatedKey {
 export async function rotateKeys(ctx: Context, rotation: Rotation): Promise<Result<readonly RotatedKey[]>> {
   const rotated = await writeFact(ctx, async (fact) => {
     await lockSigningKeys(fact.trx);
-    const count = (await readSigningKeys(fact.trx)).length;
-    if (count + rotation.purposes.length > MAX_KEYS)
-      return refuse("conflict", `expected fewer than ${MAX_KEYS} keys in the key set, got ${count}`);
-    const done: RotatedKey[] = [];
-    for (const purpose of rotation.purposes) {
-      const keys = await rotateOne(fact, purpose, rotation);
-      if (!keys.ok) return keys;
-      done.push(keys.value);
-    }
-    await republishKeySet(
-      fact,
-      done.map(({ next }) => next.kid),
-    );
-    return accept(done);
+    return rotateInFact(fact, rotation);
   });
   await ctx.signingKeys.reload();
   return rotated;
+}
+
+/** As {@link rotateKeys}, in a fact that holds the signing keys. */
+export async function rotateInFact(fact: Fact, rotation: Rotation): Promise<Result<readonly RotatedKey[]>> {
+  const count = (await readSigningKeys(fact.trx)).length;
+  if (count + rotation.purposes.length > MAX_KEYS)
+    return refuse("conflict", `expected fewer than ${MAX_KEYS} keys in the key set, got ${count}`);
+  const done: RotatedKey[] = [];
+  for (const purpose of rotation.purposes) {
+    const keys = await rotateOne(fact, purpose, rotation);
+    if (!keys.ok) return keys;
+    done.push(keys.value);
+  }
+  await republishKeySet(
+    fact,
+    done.map(({ next }) => next.kid),
+  );
+  return accept(done);
 }
 
 async function rotateOne(fact: Fact, purpose: SigningPurpose, { alg, by }: Rotation): Promise<Result<RotatedKey>> {
@@ -73,8 +85,7 @@ async function rotateOne(fact: Fact, purpose: SigningPurpose, { alg, by }: Rotat
     type: "key.rotated",
     aggregate: next.kid,
     body: {
-      kid: next.kid,
-      purpose,
+      ...keyBody(next),
       alg,
       signs_from: signsFrom,
       replaces: replaced.map((row) => row.kid),

@@ -1,4 +1,4 @@
-import { type PlatformKey, type PublicJwk, formatInstant } from "@licet/protocol";
+import { type JsonObject, type PlatformKey, type PublicJwk, formatInstant } from "@licet/protocol";
 import { type Insertable, type Selectable, type Updateable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
@@ -70,4 +70,9 @@ export function platformKeyOf(row: SigningKeyRow): PlatformKey {
     ...(row.revoked_at === null ? {} : { revoked_at: formatInstant(row.revoked_at) }),
     ...(row.compromised_since === null ? {} : { compromised_since: formatInstant(row.compromised_since) }),
   };
+}
+
+/** What an event says of a key: as much as a restore needs to list it although its row is lost. */
+export function keyBody({ kid, purpose, public_jwk, not_before, not_after }: SigningKeyRow): JsonObject {
+  return { kid, purpose, public_jwk, not_before, not_after };
 }

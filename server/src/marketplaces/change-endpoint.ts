@@ -172,6 +172,37 @@ export async function rotateSecret(
   });
 }
 
+/**
+ * What an endpoint is now, its secret or its URL, is lost: nothing is sent until somebody enables it.
+ * With the secret every older one is over too, and one that nobody knows signs until it is rotated.
+ * Refuses `not_found`.
+ */
+export async function loseEndpoint(
+  ctx: Context,
+  endpointId: string,
+  { isSecretLost }: { readonly isSecretLost: boolean },
+): Promise<Result<EndpointRow>> {
+  return onEndpoint(ctx, { endpointId, marketplaceId: undefined }, async (fact, endpoint) => {
+    const { endpoint_id, disabled_at, disabled_reason } = endpoint;
+    if (isSecretLost) {
+      await deleteOldSecrets(fact.trx, endpoint_id);
+      fact.record({
+        type: "webhook-endpoint.secret-rotated",
+        aggregate: endpoint_id,
+        body: { ...identityOf(endpoint), overlap_seconds: 0 },
+      });
+    }
+    if (disabled_at === null) recordDisabled(fact, endpoint, "restored");
+    return accept(
+      await updateEndpoint(fact.trx, endpoint_id, {
+        disabled_at: disabled_at ?? fact.now,
+        disabled_reason: disabled_reason === "operator" ? disabled_reason : "restored",
+        ...(isSecretLost ? { sealed_secret: ctx.sealer.seal(webhookSecretLabel(endpoint_id), freshSecret()) } : {}),
+      }),
+    );
+  });
+}
+
 /** The event that says so, and has the marketplace's other endpoints told. */
 export function recordDisabled(fact: Fact, endpoint: EndpointRow, reason: string): void {
   fact.record({

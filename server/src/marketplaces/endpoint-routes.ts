@@ -42,7 +42,7 @@ const endpointSchema = z
     public_keys: z.array(z.string()).optional(),
     state: z.enum(["enabled", "disabled"]),
     disabled_at: instantSchema.optional(),
-    disabled_reason: z.enum(["operator", "marketplace", "gone", "failing"]).optional(),
+    disabled_reason: z.enum(["operator", "marketplace", "gone", "failing", "restored"]).optional(),
     failing_since: instantSchema.optional(),
     disable_at: instantSchema.optional(),
     older_secrets_until: instantSchema.optional(),

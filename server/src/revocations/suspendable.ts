@@ -6,6 +6,7 @@ import { type ContentRow, lockContent } from "../content/lookup.ts";
 import { resumeDataset, suspendDataset } from "../datasets/hold-dataset.ts";
 import { type DatasetRow, lockDatasets, readTouched } from "../datasets/lookup.ts";
 import type { Fact } from "../events/write-fact.ts";
+import { recordHold } from "./restore-holds.ts";
 import {
   type SuspensionName,
   type SuspensionRow,
@@ -52,8 +53,13 @@ export async function hold(
   { holder, by, reason }: Holding,
 ): Promise<boolean> {
   const isNew = await insertSuspension(fact.trx, { kind, id, holder, reason, suspended_at: fact.now });
-  if (isNew) fact.keep({ holds: [{ kind, id, holder, is_held: true }] });
-  if (!isNew || thing.isSuspended) return false;
+  if (!isNew) return false;
+  const joined = { kind, id, holder, is_held: true };
+  if (thing.isSuspended) {
+    recordHold(fact, joined, by);
+    return false;
+  }
+  fact.keep({ holds: [joined] });
   await thing.suspend({ by, reason, datasetIds: thing.datasetIds });
   return true;
 }
@@ -73,10 +79,13 @@ export async function letGo(
   { holder, by, reason }: Holding,
 ): Promise<LetGo> {
   const wasHeld = await deleteSuspension(fact.trx, { kind, id, holder });
-  if (wasHeld) fact.keep({ holds: [{ kind, id, holder, is_held: false }] });
   const others = await readSuspensions(fact.trx, { kind, id });
   const stands = others.length === 0 && thing.isSuspended;
-  if (stands) await thing.resume({ by, reason, datasetIds: thing.datasetIds });
+  const left = { kind, id, holder, is_held: false };
+  if (stands) {
+    fact.keep({ holds: [left] });
+    await thing.resume({ by, reason, datasetIds: thing.datasetIds });
+  } else if (wasHeld) recordHold(fact, left, by);
   return { wasHeld, others, stands };
 }
 

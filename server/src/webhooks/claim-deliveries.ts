@@ -9,7 +9,11 @@ type EndpointColumns = Pick<
 >;
 
 /** A delivery that is ours to attempt, with all that is needed to send it. */
-export type ClaimedDelivery = DeliveryRow & EndpointColumns;
+export type ClaimedDelivery = DeliveryRow &
+  EndpointColumns & {
+    /** Attempts that ended since it was written or last replayed. A claim whose server died is none. */
+    readonly attempts_made: number;
+  };
 
 export interface Claim {
   readonly nowMs: number;
@@ -83,7 +87,12 @@ export async function claimDue(
        and webhook_delivery.dataset_id = claimed.dataset_id
        and webhook_delivery.sequence = claimed.sequence
     returning webhook_delivery.*, endpoint.url, endpoint.sealed_secret, endpoint.key_signed,
-              endpoint.failing_since_ms, endpoint.warned_at_ms`.execute(db);
+              endpoint.failing_since_ms, endpoint.warned_at_ms, (
+                select count(*)::int from webhook_attempt made
+                 where made.endpoint_id = webhook_delivery.endpoint_id
+                   and made.dataset_id = webhook_delivery.dataset_id
+                   and made.sequence = webhook_delivery.sequence
+                   and made.attempt > webhook_delivery.attempts_before) as attempts_made`.execute(db);
   return rows;
 }
 

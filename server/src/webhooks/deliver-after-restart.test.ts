@@ -87,6 +87,25 @@ test("what a server was sending when it died is sent again once its lease is ove
   await sink.waitFor("/hook", count + 1);
 });
 
+test("servers that died while they were sending use up none of its attempts", async () => {
+  const { db } = server.ctx;
+  const readFirst = async () => db.selectFrom("webhook_delivery").selectAll().executeTakeFirstOrThrow();
+  await expect.poll(async () => (await readFirst()).state, { timeout: 20_000 }).toBe("delivered");
+  const row = await readFirst();
+  sink.reply("/hook", () => ({ status: 503 }));
+  const count = sink.received("/hook").length;
+  await db
+    .updateTable("webhook_delivery")
+    .set({ state: "waiting", attempts: 30, next_attempt_at_ms: clock.nowMs() })
+    .where("message_id", "=", row.message_id)
+    .execute();
+  await sink.waitFor("/hook", count + 1);
+  const attempts = async () =>
+    (await db.selectFrom("webhook_attempt").selectAll().where("attempt", "=", 31).execute()).length;
+  await expect.poll(attempts, { timeout: 20_000 }).toBe(1);
+  expect(await readFirst()).toMatchObject({ state: "waiting", attempts: 31 });
+});
+
 test("a stop waits for what is being sent, and starts nothing more", async () => {
   const platform = platformOf();
   sink.reply("/slow", () => "hang");

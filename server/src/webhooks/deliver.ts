@@ -172,12 +172,12 @@ function endedOf(
   { status, text, retryAfter }: ReceiverAnswer,
   timing: Pick<EndedAttempt, "at_ms" | "duration_ms">,
 ): EndedAttempt {
-  const { endpoint_id, dataset_id, sequence, attempts, attempts_before } = delivery;
+  const { endpoint_id, dataset_id, sequence, attempts, attempts_made } = delivery;
   const nowMs = ctx.clock.nowMs();
   const row = { endpoint_id, dataset_id, sequence, attempt: attempts, ...timing, status };
   if (status !== null && status >= 200 && status < 300)
     return { ...row, error: null, state: "delivered", next_attempt_at_ms: null, delivered_at_ms: nowMs };
-  const nextMs = nextAttemptMs({ attempts: attempts - attempts_before, nowMs, retryAfter });
+  const nextMs = nextAttemptMs({ attempts: attempts_made + 1, nowMs, retryAfter });
   return {
     ...row,
     error: attemptError(text),

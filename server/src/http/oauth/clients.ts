@@ -172,6 +172,32 @@ export async function changeAuthentication(
   });
 }
 
+/**
+ * The credentials that a client has now are lost, and the ones known here may be somebody else's
+ * too: nothing is taken from it any more, and it is suspended until the operator gives it new ones.
+ * Refuses `not_found` and `conflict`.
+ */
+export async function loseCredentials(ctx: Context, clientId: string): Promise<Result<ClientRow>> {
+  return writeFact(ctx, async (fact) => {
+    const client = await findLiving(fact, clientId);
+    if (!client.ok) return client;
+    const isNew = client.value.state !== "suspended";
+    const lost = {
+      auth_method: "client_secret_basic" as const,
+      metadata: "{}",
+      sealed_secret: ctx.sealer.seal(clientSecretLabel(clientId), newSecret()),
+      old_sealed_secret: null,
+      old_secret_until: null,
+      state: "suspended" as const,
+      state_since: isNew ? fact.now : client.value.state_since,
+    };
+    await updateClient(fact.trx, clientId, lost);
+    recordCredentials(fact, clientId, lost.auth_method);
+    if (isNew) fact.record({ type: "client.suspended", aggregate: clientId, body: { client_id: clientId } });
+    return accept({ ...client.value, ...lost });
+  });
+}
+
 async function findLiving(fact: Fact, clientId: string): Promise<Result<ClientRow>> {
   const client = await lockClient(fact.trx, clientId);
   if (client === undefined) return refuse("not_found", `there is no client ${clientId}`);

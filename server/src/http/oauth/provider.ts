@@ -16,6 +16,7 @@ import { AUTH_METHODS, type AuthMethod, CLIENT_ALGORITHMS } from "./client-authe
 import { certificateSupportOf, secretsOf } from "./clients.ts";
 import { dpopNoncesOf } from "./dpop.ts";
 import { OidcProvider, errors } from "./library.ts";
+import { limitTokens } from "./limit-tokens.ts";
 import { OAUTH_NOTICE, loadOauthKeys } from "./rotate-key.ts";
 import { findClient } from "./store.ts";
 
@@ -98,8 +99,12 @@ interface KeyedParts extends ProviderParts {
 /** Everything that depends on the OAuth server's keys, which are replaced while it runs. */
 function openKeyed(ctx: Context, { clients, ...parts }: KeyedParts) {
   const provider = createProvider(ctx, parts);
-  provider.on("grant.success", (koa) => {
-    if (koa.oidc.client !== undefined) clients.set(koa.req, koa.oidc.client.clientId);
+  provider.use(async (koa: KoaContextWithOIDC, next: () => Promise<void>) => {
+    await next();
+    if (koa.oidc?.route !== "token") return;
+    const isRefused = await limitTokens(ctx, koa);
+    if (!isRefused && koa.status === 200 && koa.oidc.client !== undefined)
+      clients.set(koa.req, koa.oidc.client.clientId);
   });
   return {
     kids: parts.keys.map((key) => thumbprint(key)),

@@ -1,8 +1,8 @@
 import { type PrivateJwk, type Result, accept, generatePrivateJwk, thumbprint } from "@licet/protocol";
 import type { Context } from "../../context.ts";
 import { nowSeconds } from "../../context.ts";
-import type { Trx } from "../../db/open-database.ts";
-import { writeFact } from "../../events/write-fact.ts";
+import type { Db, Trx } from "../../db/open-database.ts";
+import { type Fact, writeFact } from "../../events/write-fact.ts";
 import { deleteOauthKeys, insertOauthKey, lockOauthKeys, readOauthKeys, retireOauthKeys } from "./store.ts";
 
 /** Keys stay known for twice as long as the access tokens they signed live. */
@@ -24,18 +24,35 @@ export interface RotatedOauthKey {
 export async function rotateOauthKey(ctx: Context, by: string): Promise<Result<RotatedOauthKey>> {
   return writeFact(ctx, async (fact) => {
     await lockOauthKeys(fact.trx);
-    const retiresAt = fact.now + OVERLAP_SECONDS;
-    await deleteOauthKeys(fact.trx, { retiredBefore: fact.now });
-    const before = (await readOauthKeys(fact.trx)).filter((row) => row.retire_at === null).map((row) => row.kid);
-    await retireOauthKeys(fact.trx, before, retiresAt);
-    const kid = await createOauthKey(ctx, fact.trx, fact.now);
-    fact.record({
-      type: "oauth-key.rotated",
-      aggregate: kid,
-      body: { kid, replaces: before, retire_at: retiresAt, by },
-    });
-    await ctx.notices.announce(fact.trx, "signing-keys", [OAUTH_NOTICE]);
-    return accept({ purpose: "oauth", kid, signsFrom: fact.now, replaces: before, retiresAt });
+    return accept(await rotateInFact(fact, by));
+  });
+}
+
+async function rotateInFact({ ctx, trx, now, record }: Fact, by: string): Promise<RotatedOauthKey> {
+  const retiresAt = now + OVERLAP_SECONDS;
+  await deleteOauthKeys(trx, { retiredBefore: now });
+  const before = (await readOauthKeys(trx)).filter((row) => row.retire_at === null).map((row) => row.kid);
+  await retireOauthKeys(trx, before, retiresAt);
+  const kid = await createOauthKey(ctx, trx, now);
+  record({ type: "oauth-key.rotated", aggregate: kid, body: { kid, replaces: before, retire_at: retiresAt, by } });
+  await ctx.notices.announce(trx, "signing-keys", [OAUTH_NOTICE]);
+  return { purpose: "oauth", kid, signsFrom: now, replaces: before, retiresAt };
+}
+
+/** A new key once the one that signs is as old as `LICET_KEY_ROTATION_DAYS` says. It has no end of its own. */
+export async function rotateDueOauthKey(ctx: Context, by: string): Promise<void> {
+  const { keyRotationSeconds } = ctx.config;
+  if (keyRotationSeconds === undefined) return;
+  const isDue = async (db: Db | Trx) => {
+    const [newest] = await readOauthKeys(db);
+    return newest !== undefined && newest.created_at + keyRotationSeconds <= nowSeconds(ctx);
+  };
+  if (!(await isDue(ctx.db))) return;
+  await writeFact(ctx, async (fact) => {
+    await lockOauthKeys(fact.trx);
+    // Another server may have been faster.
+    if (await isDue(fact.trx)) await rotateInFact(fact, by);
+    return accept(undefined);
   });
 }
 
