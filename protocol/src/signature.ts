@@ -51,9 +51,13 @@ export function publicJwkOf(jwk: PrivateJwk): PublicJwk {
     : { kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y };
 }
 
-const imported = new WeakMap<PublicJwk, Promise<CryptoKey>>();
+/** A key once it is imported, and until then the promise of it. */
+const imported = new WeakMap<PublicJwk, CryptoKey | Promise<CryptoKey>>();
 
-/** True when `signature` (64 bytes, base64url) is this key's over `bytes`. A key that is no point of its curve verifies nothing. */
+/**
+ * True when `signature` (64 bytes, base64url) is this key's over `bytes`. A key that is no point of
+ * its curve verifies nothing. With a key that was used before, the work has begun when this returns.
+ */
 export async function verifySignature(
   jwk: PublicJwk,
   bytes: Uint8Array<ArrayBuffer>,
@@ -62,7 +66,9 @@ export async function verifySignature(
   const raw = decodeBase64url(signature);
   if (raw?.length !== SIGNATURE_BYTES) return false;
   try {
-    return await crypto.subtle.verify(WEB_CRYPTO[algorithmOf(jwk)].signature, await importPublicKey(jwk), raw, bytes);
+    const held = importPublicKey(jwk);
+    const key = held instanceof Promise ? await held : held;
+    return await crypto.subtle.verify(WEB_CRYPTO[algorithmOf(jwk)].signature, key, raw, bytes);
   } catch (error) {
     if (error instanceof DOMException || error instanceof TypeError) return false;
     throw error;
@@ -70,10 +76,14 @@ export async function verifySignature(
 }
 
 /** Importing costs as much as verifying, so a key object is imported once for as long as somebody holds it. */
-function importPublicKey(jwk: PublicJwk): Promise<CryptoKey> {
+function importPublicKey(jwk: PublicJwk): CryptoKey | Promise<CryptoKey> {
   const known = imported.get(jwk);
   if (known !== undefined) return known;
-  const key = crypto.subtle.importKey("jwk", { ...jwk }, WEB_CRYPTO[algorithmOf(jwk)].key, false, ["verify"]);
-  imported.set(jwk, key);
-  return key;
+  const importing = crypto.subtle.importKey("jwk", { ...jwk }, WEB_CRYPTO[algorithmOf(jwk)].key, false, ["verify"]);
+  imported.set(jwk, importing);
+  importing.then(
+    (key) => imported.set(jwk, key),
+    () => undefined,
+  );
+  return importing;
 }
