@@ -3,9 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
+import { pino } from "pino";
+import { type Db, openDatabase } from "../server/src/db/open-database.ts";
 import type { Reachable } from "../test/fixtures/actors.ts";
 import { type Caller, type FetchBy, createCaller } from "../test/fixtures/caller.ts";
 import { type Child, fileOf, startChild } from "../test/fixtures/child-process.ts";
+import { configFor } from "../test/fixtures/databases.ts";
 import type { BenchSettings } from "./row.ts";
 
 /** A server in a process of its own, as it is run, on a fresh database. */
@@ -13,8 +16,15 @@ export interface MeasuredPlatform extends Reachable {
   readonly anonymous: Caller;
   readonly engine: "PGlite" | "PostgreSQL";
   readonly databaseUrl: string | undefined;
-  readonly processId: number;
+  /** Does something in the database of the server, which is stopped for as long and then started anew. */
+  readonly whileStopped: (work: (db: Db) => Promise<void>) => Promise<void>;
   readonly stop: () => Promise<void>;
+}
+
+/** What a server says once it answers; the token only when its database is new. */
+interface Ready {
+  readonly origin: string;
+  readonly operator_token: string;
 }
 
 /** The bench is one client that does what thousands do. */
@@ -28,9 +38,8 @@ export async function startMeasuredPlatform(
   const folder = await mkdtemp(join(tmpdir(), "licet-bench-"));
   const database = postgresUrl === undefined ? undefined : await createDatabase(postgresUrl);
   const port = 20_000 + randomInt(12_000);
-  const server: Child<{ readonly origin: string; readonly operator_token: string }> = await startChild(
-    fileOf("server/src/main.ts"),
-    {
+  const start = (): Promise<Child<Ready>> =>
+    startChild(fileOf("server/src/main.ts"), {
       LICET_PORT: String(port),
       LICET_DATA_DIR: folder,
       LICET_LOG_LEVEL: "error",
@@ -38,8 +47,8 @@ export async function startMeasuredPlatform(
       ...UNLIMITED,
       ...(database === undefined ? {} : { DATABASE_URL: database.url }),
       ...environment,
-    },
-  );
+    });
+  let server = await start();
   const { origin, operator_token } = server.ready;
   return {
     origin,
@@ -49,7 +58,17 @@ export async function startMeasuredPlatform(
     as: (token) => createCaller(origin, token, fetchBy),
     engine: database === undefined ? "PGlite" : "PostgreSQL",
     databaseUrl: database?.url,
-    processId: server.process.pid ?? 0,
+    whileStopped: async (work) => {
+      await server.stop();
+      const config = configFor({ dataFolder: folder, databaseUrl: database?.url });
+      const opened = await openDatabase(config, pino({ level: "silent" }));
+      try {
+        await work(opened.db);
+      } finally {
+        await opened.close();
+      }
+      server = await start();
+    },
     stop: async () => {
       await server.stop();
       await database?.drop();

@@ -7,7 +7,7 @@ import { makeAuthority, makeServerPair } from "../../test/fixtures/certificates.
 import { fileOf, startChild } from "../../test/fixtures/child-process.ts";
 import { secureFetch } from "../../test/fixtures/secure-fetch.ts";
 import { startMeasuredPlatform } from "../platform.ts";
-import { type BenchSettings, type Row, digits, median } from "../row.ts";
+import { type BenchSettings, type Row, digits, median, ratioOf } from "../row.ts";
 
 const ROUNDS = 5;
 const SECONDS_PER_ROUND = 3;
@@ -50,7 +50,7 @@ async function measureOn(settings: BenchSettings): Promise<Row> {
       budget: `≥ ${BUDGET_PER_SECOND}/s`,
       ours: `${digits(ours)}/s`,
       baseline: `${digits(median(samples.baseline))}/s`,
-      ratio: digits(ours / median(samples.baseline)),
+      ratio: ratioOf(samples).text,
       holds: ours >= BUDGET_PER_SECOND,
       how: `autocannon, ${CONNECTIONS} kept-alive connections, client_secret_basic, ${rounds} rounds of ${SECONDS_PER_ROUND} s by turns, medians; the baseline is a bare \`node:https\` server that signs a JWT for each request and checks nobody.`,
     };

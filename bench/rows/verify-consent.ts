@@ -12,11 +12,11 @@ import {
   verifyConsentSignature,
 } from "@licet/protocol";
 import { importJWK, jwtVerify } from "jose";
-import { type BenchSettings, type Row, byTurns, digits, median } from "../row.ts";
+import { type BenchSettings, type Row, byTurns, digits, median, ratioOf } from "../row.ts";
 
-const ROUNDS = 40;
+const ROUNDS = 100;
 const WARM_UP_ROUNDS = 3;
-const TOKENS_PER_ROUND = 250;
+const TOKENS_PER_ROUND = 100;
 const BUDGET = 0.85;
 const ORIGIN = "https://licet.example.org";
 const YEAR_SECONDS = 365 * 86_400;
@@ -56,15 +56,16 @@ async function measureAlgorithm(alg: Algorithm, { isQuick }: BenchSettings): Pro
   const rounds = isQuick ? WARM_UP_ROUNDS : ROUNDS;
   const samples = await byTurns(rounds, ours, bare);
   const perSecond = (times: readonly number[]): number => (TOKENS_PER_ROUND / median(times)) * 1_000;
-  const ratio = perSecond(samples.ours) / perSecond(samples.baseline);
+  // Times, so the baseline's to ours: how many of ours go into one of the baseline's.
+  const ratio = ratioOf({ ours: samples.baseline, baseline: samples.ours });
   return {
     what: `verify a consent, uncached, ${alg}`,
     budget: `≥ ${BUDGET} × bare \`jose.jwtVerify\` with the same key`,
     ours: `${digits(perSecond(samples.ours))}/s`,
     baseline: `${digits(perSecond(samples.baseline))}/s`,
-    ratio: digits(ratio),
-    holds: ratio >= BUDGET,
-    how: `${rounds} rounds of ${TOKENS_PER_ROUND} tokens by turns, medians. Ours checks syntax, header, key, signature and every claim; the baseline the signature and the times.`,
+    ratio: ratio.text,
+    holds: ratio.median >= BUDGET,
+    how: `${rounds} rounds of ${TOKENS_PER_ROUND} tokens by turns, medians, and the median of the rounds' ratios. Ours checks syntax, header, key, signature and every claim; the baseline the signature and the times.`,
   };
 }
 

@@ -19,7 +19,9 @@ export function parseInstant(text: string): number | undefined {
   if (!INSTANT.test(text)) return undefined;
   const epochSeconds = Date.parse(text) / 1000;
   const isWithin = Number.isInteger(epochSeconds) && epochSeconds >= BEGINNING_OF_TIME && epochSeconds < END_OF_TIME;
-  return isWithin && formatInstant(epochSeconds) === text ? epochSeconds : undefined;
+  // A day that its month does not have, and 24:00, are read as a later day.
+  const isThatDay = new Date(epochSeconds * 1000).getUTCDate() === Number(text.slice(8, 10));
+  return isWithin && isThatDay ? epochSeconds : undefined;
 }
 
 /** True for a NumericDate (RFC 7519 section 2) that can be written down; tokens are never older than the epoch. */

@@ -78,7 +78,9 @@ function parsePlain(text: string): JsonValue | undefined {
 function isCarried(value: JsonValue, depth: number): boolean {
   if (typeof value === "number") return Number.isSafeInteger(value);
   if (typeof value !== "object" || value === null) return true;
-  return depth < MAX_JSON_DEPTH && Object.values(value).every((member) => isCarried(member, depth + 1));
+  if (depth >= MAX_JSON_DEPTH) return false;
+  for (const member of Object.values(value)) if (!isCarried(member, depth + 1)) return false;
+  return true;
 }
 
 interface Parser {

@@ -147,9 +147,9 @@ export function checkScope(scope: readonly string[]): Result<readonly string[]> 
   if (unknown.length > 0)
     return refuse("scope_unknown", `expected entries of the scope table, got ${excerpt([...unknown])}`);
   if (new Set(scope).size !== scope.length) return refuse("scope_unknown", "expected each entry once");
-  if (readGrant(scope).uses.length === 0)
-    return refuse("scope_unknown", `expected at least one use: ${USES.join(", ")}`);
-  if (scope.includes("non_commercial") && readGrant(scope).commercial)
+  const { uses, commercial } = readGrant(scope);
+  if (uses.length === 0) return refuse("scope_unknown", `expected at least one use: ${USES.join(", ")}`);
+  if (scope.includes("non_commercial") && commercial)
     return refuse("scope_contradictory", `expected commercial or non_commercial use, got both in ${scope.join(", ")}`);
   return accept(scope);
 }

@@ -36,11 +36,23 @@ export function readShape<T>(
   codeWhenAbsent = code,
 ): Result<T> {
   try {
+    return accept(shape(value, UNSAID));
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+  }
+  try {
     return accept(shape(value, at));
   } catch (error) {
     if (error instanceof ShapeError) return refuse(error.absent ? codeWhenAbsent : code, error.message);
     throw error;
   }
+}
+
+/** Most values have their shape, so the places are only spelled out once one is known not to. */
+const UNSAID = "";
+
+function placeIn(at: string, name: string): string {
+  return at === UNSAID ? UNSAID : `${at}.${name}`;
 }
 
 export function objectOf<R extends Members, O extends Members = Record<never, never>>(
@@ -52,10 +64,10 @@ export function objectOf<R extends Members, O extends Members = Record<never, ne
   return (value, at) => {
     if (!isJsonObject(value)) return mismatch(at, "an object", value);
     const members: Record<string, unknown> = {};
-    for (const [name, shape] of always) members[name] = shape(requiredMember(value, name, at), `${at}.${name}`);
+    for (const [name, shape] of always) members[name] = shape(requiredMember(value, name, at), placeIn(at, name));
     for (const [name, shape] of sometimes) {
       const member = memberOf(value, name);
-      if (member !== undefined) members[name] = shape(member, `${at}.${name}`);
+      if (member !== undefined) members[name] = shape(member, placeIn(at, name));
     }
     return members as ObjectOf<R, O>;
   };
@@ -70,7 +82,7 @@ export function listOf<T>(
     if (!Array.isArray(value)) return mismatch(at, "a list", value);
     if (value.length < min || value.length > max)
       throw new ShapeError(`${at}: expected ${min} to ${max} entries, got ${value.length}`, false);
-    return value.map((entry: JsonValue, index) => shape(entry, `${at}[${index}]`));
+    return value.map((entry: JsonValue, index) => shape(entry, at === UNSAID ? UNSAID : `${at}[${index}]`));
   };
 }
 
@@ -127,6 +139,8 @@ const WEB_URL = /^https?:\/\/[^\s\p{Cc}\\#/][^\s\p{Cc}\\#]*$/u;
 
 export function isWebUrl(text: string): boolean {
   if (text.length > MAX_URL_LENGTH || !WEB_URL.test(text) || !URL.canParse(text)) return false;
+  // Whoever has no user name or password needs no `@`, and most addresses have none.
+  if (!text.includes("@")) return true;
   const url = new URL(text);
   return url.username === "" && url.password === "";
 }

@@ -52,13 +52,15 @@ export function publicJwkOf(jwk: PrivateJwk): PublicJwk {
     : { kty: jwk.kty, crv: jwk.crv, x: jwk.x, y: jwk.y };
 }
 
-const imported = new WeakMap<PublicJwk, Promise<CryptoKey>>();
+/** A key once it is imported, and until then the promise of it. */
+const imported = new WeakMap<PublicJwk, CryptoKey | Promise<CryptoKey>>();
 
 /**
  * True when `signature` (64 bytes, base64url) is this key's over `bytes`. A key that is no point of
  * its curve verifies nothing. An Ed25519 signature has one spelling, whatever the runtime would
  * accept. An ES256 signature has two, (r, s) and (r, n − s), and both are accepted, since honest
  * signers make either: what must be unique is never keyed on it.
+ * With a key that was used before, the work has begun when this returns.
  */
 export async function verifySignature(
   jwk: PublicJwk,
@@ -69,7 +71,9 @@ export async function verifySignature(
   if (raw?.length !== SIGNATURE_BYTES) return false;
   if (jwk.kty === "OKP" && !isStrictEd25519Signature(raw)) return false;
   try {
-    return await crypto.subtle.verify(WEB_CRYPTO[algorithmOf(jwk)].signature, await importPublicKey(jwk), raw, bytes);
+    const held = importPublicKey(jwk);
+    const key = held instanceof Promise ? await held : held;
+    return await crypto.subtle.verify(WEB_CRYPTO[algorithmOf(jwk)].signature, key, raw, bytes);
   } catch (error) {
     if (error instanceof DOMException || error instanceof TypeError) return false;
     throw error;
@@ -77,10 +81,14 @@ export async function verifySignature(
 }
 
 /** Importing costs as much as verifying, so a key object is imported once for as long as somebody holds it. */
-function importPublicKey(jwk: PublicJwk): Promise<CryptoKey> {
+function importPublicKey(jwk: PublicJwk): CryptoKey | Promise<CryptoKey> {
   const known = imported.get(jwk);
   if (known !== undefined) return known;
-  const key = crypto.subtle.importKey("jwk", { ...jwk }, WEB_CRYPTO[algorithmOf(jwk)].key, false, ["verify"]);
-  imported.set(jwk, key);
-  return key;
+  const importing = crypto.subtle.importKey("jwk", { ...jwk }, WEB_CRYPTO[algorithmOf(jwk)].key, false, ["verify"]);
+  imported.set(jwk, importing);
+  importing.then(
+    (key) => imported.set(jwk, key),
+    () => undefined,
+  );
+  return importing;
 }

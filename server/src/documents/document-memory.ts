@@ -1,4 +1,5 @@
 import type { ServedDocument } from "./render-document.ts";
+import { MAX_TEXT_BYTES } from "./serve-document.ts";
 
 /** Copies of documents in memory, within two limits; the ones put there longest ago go first. */
 export interface DocumentMemory {
@@ -79,5 +80,6 @@ export function createDocumentMemory({ maxBytes, maxCopies }: DocumentMemoryLimi
 }
 
 function sizeOf({ bytes }: ServedDocument): number {
-  return bytes.length + OVERHEAD_BYTES;
+  const text = bytes.length <= MAX_TEXT_BYTES ? bytes.length : 0;
+  return bytes.length + text + OVERHEAD_BYTES;
 }

@@ -11,17 +11,9 @@ type Row = Selectable<Tables["document"]>;
 /** Locks the rows of these paths, making the ones that are missing, in one order for everybody; answers each one's `seq`. */
 export async function lockDocuments(trx: Trx, paths: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const sorted = [...paths].sort();
-  await sql`insert into document (path, seq) select path, ${FIRST_NUMBER} from unnest(${sorted}::text[]) as path on conflict do nothing`.execute(
-    trx,
-  );
-  const rows = await trx
-    .selectFrom("document")
-    .select(["path", "seq"])
-    .where("path", "=", anyOf(sorted))
-    .orderBy("path")
-    .forUpdate()
-    .execute();
-  return new Map(rows.map((row) => [row.path, row.seq]));
+  const { rows } = await sql<{ locked_path: string; locked_seq: number }>`
+    select * from lock_documents(${sorted}::text[], ${FIRST_NUMBER})`.execute(trx);
+  return new Map(rows.map((row) => [row.locked_path, row.locked_seq]));
 }
 
 export async function saveDocument(trx: Trx, document: DocumentContent, served: ServedDocument): Promise<void> {

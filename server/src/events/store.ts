@@ -1,6 +1,6 @@
 import { type JsonObject, canonicalize, isJsonObject, parseJsonObject, sha256Bytes } from "@licet/protocol";
 import { randomBytes } from "node:crypto";
-import type { Insertable } from "kysely";
+import { type Insertable, sql } from "kysely";
 import { monotonicFactory } from "ulid";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
@@ -28,7 +28,7 @@ export interface StoredEvent {
 
 /** Within one millisecond ids still rise, so that the events of one fact keep their order. */
 const nextUlid = monotonicFactory();
-/** Rows in one statement; five parameters each stay far below the protocol's 65 535. */
+/** Rows in one statement. */
 const INSERT_BATCH = 1_000;
 
 interface EventRows {
@@ -51,25 +51,32 @@ export async function insertEvents(
   return { work: rows.flatMap((row) => row.work), ids: rows.map((row) => row.event.id) };
 }
 
+/** The rows of all five tables in one statement; their references to each other are looked at when it ends. */
 async function insertRows(trx: Trx, rows: readonly EventRows[]): Promise<void> {
-  await trx
-    .insertInto("event")
-    .values(rows.map((row) => row.event))
-    .execute();
-  await trx
-    .insertInto("event_body")
-    .values(rows.map((row) => row.body))
-    .execute();
-  await trx
-    .insertInto("unlogged_event")
-    .values(rows.map((row) => ({ event_id: row.event.id })))
-    .execute();
-  await trx
-    .insertInto("unsequenced_event")
-    .values(rows.map((row) => ({ event_id: row.event.id })))
-    .execute();
   const work = rows.flatMap((row) => row.work);
-  if (work.length > 0) await trx.insertInto("unhandled_event").values(work).execute();
+  await sql`
+    with added as (
+      select * from unnest(
+        ${rows.map(({ event }) => event.id)}::text[], ${rows.map(({ event }) => event.type)}::text[],
+        ${rows.map(({ event }) => event.at_ms)}::bigint[], ${rows.map(({ event }) => event.aggregate)}::text[],
+        ${rows.map(({ event }) => base64Of(event.commitment))}::text[],
+        ${rows.map(({ body }) => base64Of(body.salt))}::text[], ${rows.map(({ body }) => body.body)}::text[]
+      ) as added (id, type, at_ms, aggregate, commitment, salt, body)
+    ), events as (
+      insert into event (id, type, at_ms, aggregate, commitment)
+      select id, type, at_ms, aggregate, decode(commitment, 'base64') from added
+    ), bodies as (
+      insert into event_body (event_id, salt, body) select id, decode(salt, 'base64'), body from added
+    ), unlogged as (
+      insert into unlogged_event (event_id) select id from added
+    )
+    insert into unhandled_event (event_id, queue, at_ms)
+    select * from unnest(${work.map((row) => row.event_id)}::text[], ${work.map((row) => row.queue)}::text[],
+                         ${work.map((row) => row.at_ms)}::bigint[])`.execute(trx);
+}
+
+function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64");
 }
 
 function rowsOf({ type, aggregate, body }: NewEvent, atMs: number): EventRows {

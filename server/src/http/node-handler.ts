@@ -37,10 +37,10 @@ export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: H
     // What the world reads by, before everything else: whoever spells the path of a copy exactly gets it.
     const copy = isReading(request) ? ctx.documents.peek(request.url ?? "/") : undefined;
     if (copy === undefined) return observeRequest(ctx, request, response, () => answer(request, response));
-    if (isSecure) response.setHeader("strict-transport-security", HSTS);
     ctx.metrics.documentServed(documentKindOf(copy.path), "memory");
-    logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
-    return sendDocument(request, response, copy);
+    const requestId = logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
+    const own = ["x-request-id", requestId];
+    return sendDocument(request, response, copy, isSecure ? [...own, "strict-transport-security", HSTS] : own);
   };
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
@@ -54,17 +54,17 @@ export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: H
     if (copy !== undefined) {
       noteRouteOf(request, DOCUMENT_ROUTE);
       ctx.metrics.documentServed(documentKindOf(path), "memory");
-      logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
+      nameAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
       return sendDocument(request, response, copy);
     }
     if (isDocumentPath(path)) {
       noteRouteOf(request, DOCUMENT_ROUTE);
-      logAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
+      nameAnswer(ctx, request, response, { level: "debug", caller: "anyone" });
       return void answerDocument(ctx, request, response, path);
     }
     if (isOauthPath(path)) {
       noteRouteOf(request, path === "/oauth/token" ? path : "/oauth");
-      logAnswer(ctx, request, response, { level: "info", caller: "oauth" });
+      nameAnswer(ctx, request, response, { level: "info", caller: "oauth" });
       tellOfToken(ctx, request, response, { oauth, onTokenIssued });
       return answerOauth(ctx, oauth, request, response);
     }
@@ -108,16 +108,19 @@ interface AnswerLog {
   readonly caller: string;
 }
 
-/** The API names and logs its own requests; those that never reach it are named and logged here. */
+function nameAnswer(ctx: Context, request: IncomingMessage, response: ServerResponse, log: AnswerLog): void {
+  response.setHeader("x-request-id", logAnswer(ctx, request, response, log));
+}
+
+/** The API names and logs its own requests; those that never reach it are named and logged here. Answers the name. */
 function logAnswer(
   ctx: Context,
   request: IncomingMessage,
   response: ServerResponse,
   { level, caller }: AnswerLog,
-): void {
+): string {
   const requestId = newRequestId();
-  response.setHeader("x-request-id", requestId);
-  if (!ctx.log.isLevelEnabled(level)) return;
+  if (!ctx.log.isLevelEnabled(level)) return requestId;
   const startedMs = performance.now();
   const { method, url } = request;
   response.on("finish", () => {
@@ -126,6 +129,7 @@ function logAnswer(
     const duration_ms = Math.round(performance.now() - startedMs);
     ctx.log[level]({ request_id: requestId, method, path, status, caller, duration_ms }, "request");
   });
+  return requestId;
 }
 
 function isReading(request: IncomingMessage): boolean {

@@ -25,10 +25,11 @@ const UNKNOWN: Peer = { address: "", certificate: undefined, isCertified: false 
 
 /** Headers that say something about the connection, so that only a proxy may write them. */
 const PROXY_HEADER = /^(client-cert(-chain)?|forwarded|x-forwarded(-.*)?|x-real-ip)$/i;
+const NOTHING_SAID: ReadonlyMap<string, string> = new Map();
 
 /** Who sent this request. Known from the moment the front door has seen it. */
 export function peerOf(request: IncomingMessage): Peer {
-  return peers.get(request) ?? UNKNOWN;
+  return peers.get(request) ?? remotes.get(request.socket)?.alone ?? UNKNOWN;
 }
 
 /**
@@ -40,6 +41,7 @@ export function identifyPeer(request: IncomingMessage, { proxies, certificates }
   const said = stripProxyHeaders(request);
   const remote = remoteOf(request.socket, proxies);
   const { isProxy } = remote;
+  if (!isProxy && !(request.socket instanceof TLSSocket)) return;
   const address = isProxy
     ? clientAddressOf(
         { peer: remote.address, forwarded: said.get("forwarded"), xForwardedFor: said.get("x-forwarded-for") },
@@ -63,6 +65,8 @@ export function identifyPeer(request: IncomingMessage, { proxies, certificates }
 interface Remote {
   readonly address: string;
   readonly isProxy: boolean;
+  /** The peer of every request on a connection that shows no more than where it comes from. */
+  readonly alone: Peer;
 }
 
 const remotes = new WeakMap<Socket, Remote>();
@@ -72,23 +76,26 @@ function remoteOf(socket: Socket, proxies: TrustedProxies): Remote {
   const known = remotes.get(socket);
   if (known !== undefined) return known;
   const text = socket.remoteAddress ?? "";
-  const remote = { address: plainAddress(text) ?? text, isProxy: proxies.includes(text) };
+  const address = plainAddress(text) ?? text;
+  const remote = { address, isProxy: proxies.includes(text), alone: { ...UNKNOWN, address } };
   remotes.set(socket, remote);
   return remote;
 }
 
-/** Repeated headers are one list (RFC 9110 section 5.3). */
+/** Repeated headers are one list (RFC 9110 section 5.3). Most requests say nothing of the kind, and are left as they are. */
 function stripProxyHeaders(request: IncomingMessage): ReadonlyMap<string, string> {
+  const { rawHeaders } = request;
+  if (!rawHeaders.some((text, index) => index % 2 === 0 && PROXY_HEADER.test(text))) return NOTHING_SAID;
   const said = new Map<string, string>();
   const kept: string[] = [];
-  for (let index = 0; index + 1 < request.rawHeaders.length; index += 2) {
-    const name = request.rawHeaders[index] ?? "";
-    const value = request.rawHeaders[index + 1] ?? "";
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? "";
+    const value = rawHeaders[index + 1] ?? "";
     if (PROXY_HEADER.test(name)) {
       const before = said.get(name.toLowerCase());
       said.set(name.toLowerCase(), before === undefined ? value : `${before}, ${value}`);
     } else kept.push(name, value);
   }
-  if (kept.length < request.rawHeaders.length) request.rawHeaders = kept;
+  request.rawHeaders = kept;
   return said;
 }

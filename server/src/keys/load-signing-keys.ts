@@ -40,13 +40,11 @@ export async function loadSigningKeys(parts: KeyParts): Promise<SigningKeys> {
       return signer ?? missing(purpose);
     },
     signerIn: async (trx, purpose, now) => {
-      await holdSigningKeys(trx);
-      const row = signingKeyAt(await readActiveKeys(trx), purpose, now);
+      const row = signingKeyAt(await holdSigningKeys(trx), purpose, now);
       return row === undefined ? missing(purpose) : signerOfRow(row);
     },
     signerOfKey: async (trx, kid) => {
-      await holdSigningKeys(trx);
-      const row = (await readActiveKeys(trx)).find((candidate) => candidate.kid === kid);
+      const row = (await holdSigningKeys(trx)).find((candidate) => candidate.kid === kid);
       return row === undefined ? undefined : signerOfRow(row);
     },
     reload: async () => {

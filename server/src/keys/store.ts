@@ -8,9 +8,10 @@ export type SigningKeyRow = Selectable<Tables["signing_key"]>;
 /** Any number does, as long as every server of one database takes the same. */
 const SIGNING_LOCK = 7_265_390;
 
-/** Held by whoever signs, together, until the commit. Of two who come later, the one who changes keys is not passed by. */
-export async function holdSigningKeys(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock_shared(${SIGNING_LOCK}::bigint)`.execute(trx);
+/** The keys that may sign, held by whoever signs, together, until the commit. Of two who come later, the one who changes keys is not passed by. */
+export async function holdSigningKeys(trx: Trx): Promise<readonly SigningKeyRow[]> {
+  const { rows } = await sql<SigningKeyRow>`select * from hold_signing_keys(${SIGNING_LOCK}::bigint)`.execute(trx);
+  return rows;
 }
 
 /** Held alone by whoever makes, hands over, retires or revokes keys: nobody signs meanwhile. */

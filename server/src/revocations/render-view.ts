@@ -1,5 +1,4 @@
 import { REVOCATIONS_PER_PAGE, REVOCATION_RETENTION_SECONDS, accept, formatInstant } from "@licet/protocol";
-import { sql } from "kysely";
 import type { ConsentRow } from "../consents/lookup.ts";
 import type { Context } from "../context.ts";
 import { documentPaths, documentTags } from "../documents/document-paths.ts";
@@ -7,10 +6,7 @@ import type { DocumentContent } from "../documents/render-document.ts";
 import type { Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { readListNumbers } from "../status-lists/lookup.ts";
-import { appendRevocations, lastSequence, readRevocationPage } from "./store.ts";
-
-/** Whoever appends to the view holds this lock until the commit, so that its sequence has no gaps and no disorder. */
-const VIEW_LOCK = 7_265_380;
+import { appendRevocations, readRevocationPage } from "./store.ts";
 
 /** Publishes the view, empty as it may be, so that a reader never finds nothing. */
 export async function publishRevocationView(ctx: Context): Promise<void> {
@@ -24,18 +20,12 @@ export async function publishRevocationView(ctx: Context): Promise<void> {
 /** Adds ended consents to the revocation view in this fact. A page that fills up moves to a path of its own. */
 export async function addToView(fact: Fact, ended: readonly Pick<ConsentRow, "jti" | "expires_at">[]): Promise<void> {
   if (ended.length === 0) return;
-  await sql`select pg_advisory_xact_lock(${VIEW_LOCK}::bigint)`.execute(fact.trx);
-  const last = await lastSequence(fact.trx);
-  const firstPage = pageOf(Math.max(last, 1));
-  await appendRevocations(
+  const last = await appendRevocations(
     fact.trx,
-    last,
-    ended.map((row) => ({
-      jti: row.jti,
-      revokedAt: fact.now,
-      listedUntil: row.expires_at + REVOCATION_RETENTION_SECONDS,
-    })),
+    ended.map((row) => ({ jti: row.jti, listedUntil: row.expires_at + REVOCATION_RETENTION_SECONDS })),
+    fact.now,
   );
+  const firstPage = pageOf(Math.max(last, 1));
   const newestPage = pageOf(last + ended.length);
   for (let page = firstPage; page < newestPage; page += 1) publishPage(fact, page, false);
   publishPage(fact, newestPage, true);

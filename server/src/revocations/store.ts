@@ -1,38 +1,26 @@
+import { sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import { REVOCATIONS_PER_PAGE } from "@licet/protocol";
 
 export interface NewRevocation {
   readonly jti: string;
-  readonly revokedAt: number;
   readonly listedUntil: number;
 }
 
-/** Rows that one statement inserts; their parameters stay far below the protocol's 65 535. */
-const INSERT_BATCH = 1_000;
+/** Whoever appends to the view holds this lock until the commit, so that its sequence has no gaps and no disorder. */
+const VIEW_LOCK = 7_265_380;
 
-/** Appends to the view after its last sequence. The caller holds the view's lock, so that sequences come one after the other; none was in it before. */
-export async function appendRevocations(trx: Trx, last: number, revocations: readonly NewRevocation[]): Promise<void> {
-  const rows = revocations.map(({ jti, revokedAt, listedUntil }, index) => ({
-    sequence: last + index + 1,
-    jti,
-    revoked_at: revokedAt,
-    listed_until: listedUntil,
-  }));
-  for (let at = 0; at < rows.length; at += INSERT_BATCH)
-    await trx
-      .insertInto("revocation")
-      .values(rows.slice(at, at + INSERT_BATCH))
-      .execute();
-}
-
-export async function lastSequence(db: Db | Trx): Promise<number> {
-  const row = await db
-    .selectFrom("revocation")
-    .select("sequence")
-    .orderBy("sequence", "desc")
-    .limit(1)
-    .executeTakeFirst();
-  return row?.sequence ?? 0;
+/** Appends to the view, of which none was in it before, and answers the last sequence before them. */
+export async function appendRevocations(
+  trx: Trx,
+  revocations: readonly NewRevocation[],
+  revokedAt: number,
+): Promise<number> {
+  const { rows } = await sql<{ last: number }>`
+    select append_revocations(
+      ${VIEW_LOCK}::bigint, ${revocations.map((row) => row.jti)}::text[], ${revokedAt}::bigint,
+      ${revocations.map((row) => row.listedUntil)}::bigint[]) as last`.execute(trx);
+  return rows[0]?.last ?? 0;
 }
 
 /** A page holds the sequences page × size + 1 to (page + 1) × size. */

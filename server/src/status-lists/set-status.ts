@@ -14,7 +14,7 @@ import type { DocumentContent } from "../documents/render-document.ts";
 import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
 import type { StatusPlace } from "./allocate-status.ts";
-import { nextRevision, readChanges, saveStatuses } from "./store.ts";
+import { type StatusChange, readChanges, saveStatuses } from "./store.ts";
 
 const deflateAsync = promisify(deflate);
 /** Good enough in the step of the revocation itself: a few milliseconds for a whole list. */
@@ -42,22 +42,16 @@ export function setStatuses(fact: Fact, places: readonly StatusPlace[], status: 
 async function saveWishes(fact: Fact): Promise<void> {
   const byList = Map.groupBy(wishes.get(fact) ?? [], (wish) => wish.status_list);
   for (const list of [...byList.keys()].sort((left, right) => left - right)) {
-    const revision = await nextRevision(fact.trx, list);
-    for (const [status, places] of Map.groupBy(byList.get(list) ?? [], (wish) => wish.status)) {
-      await saveStatuses(fact.trx, list, {
-        indices: places.map((place) => place.status_idx),
-        status: STATUS[status],
-        revision,
-      });
-    }
-    publishStatusList(fact, list);
+    // The last word about a place counts.
+    const statuses = new Map((byList.get(list) ?? []).map((wish) => [wish.status_idx, STATUS[wish.status]]));
+    publishStatusList(fact, list, await saveStatuses(fact.trx, list, statuses));
   }
 }
 
-/** Has a list rendered from its rows in this fact. */
-export function publishStatusList(fact: Fact, list: number): void {
+/** Has a list rendered from its rows in this fact. `changes` are those of the fact's own revision. */
+export function publishStatusList(fact: Fact, list: number, changes: readonly StatusChange[] = []): void {
   const path = documentPaths.statusList(list);
-  fact.publish(path, async (trx) => renderStatusList(fact, trx, { list, uri: fact.ctx.origin + path }));
+  fact.publish(path, async (trx) => renderStatusList(fact, trx, { list, uri: fact.ctx.origin + path, changes }));
 }
 
 /** The bits of a list as of a committed revision. */
@@ -73,10 +67,15 @@ const MAX_COPIES = 64;
 async function renderStatusList(
   { ctx, afterCommit }: Fact,
   trx: Trx,
-  { list, uri }: { readonly list: number; readonly uri: string },
+  {
+    list,
+    uri,
+    changes: own,
+  }: { readonly list: number; readonly uri: string; readonly changes: readonly StatusChange[] },
 ): Promise<DocumentContent> {
   const held = copies.get(ctx)?.get(list) ?? { revision: 0, bits: new Uint8Array(STATUS_LIST_BYTES) };
-  const changes = await readChanges(trx, list, held.revision);
+  // Nothing lies between the copy and this fact's revision unless another server set something meanwhile.
+  const changes = own[0]?.revision === held.revision + 1 ? own : await readChanges(trx, list, held.revision);
   const bits = held.bits.slice();
   for (const { idx, status } of changes) setStatusAt(bits, idx, status);
   const revision = changes.at(-1)?.revision ?? held.revision;

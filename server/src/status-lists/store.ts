@@ -1,4 +1,4 @@
-import type { Selectable } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import { anyOfNumbers } from "../db/any-of.ts";
@@ -40,32 +40,22 @@ export async function countTaken(trx: Trx, list: number, indices: readonly numbe
   return rows.length;
 }
 
-/** Begins the next revision of a list, which is thereby locked until the commit. */
-export async function nextRevision(trx: Trx, list: number): Promise<number> {
-  const row = await trx
-    .updateTable("status_list")
-    .set((eb) => ({ revision: eb("revision", "+", 1) }))
-    .where("list", "=", list)
-    .returning("revision")
-    .executeTakeFirstOrThrow();
-  return row.revision;
-}
-
+/** Begins the next revision of a list, which is thereby locked until the commit, and sets statuses in it. Answers what changed. */
 export async function saveStatuses(
   trx: Trx,
   list: number,
-  {
-    indices,
-    status,
-    revision,
-  }: { readonly indices: readonly number[]; readonly status: number; readonly revision: number },
-): Promise<void> {
-  await trx
-    .updateTable("status_index")
-    .set({ status, revision })
-    .where("list", "=", list)
-    .where("idx", "=", anyOfNumbers(indices))
-    .execute();
+  statuses: ReadonlyMap<number, number>,
+): Promise<readonly StatusChange[]> {
+  const { rows } = await sql<StatusChange>`
+    with begun as (
+      update status_list set revision = revision + 1 where list = ${list} returning revision
+    )
+    update status_index set status = wished.status, revision = begun.revision
+      from begun, unnest(${[...statuses.keys()]}::int[], ${[...statuses.values()]}::smallint[]) as wished (idx, status)
+     where status_index.list = ${list} and status_index.idx = wished.idx
+    returning status_index.idx, status_index.status, status_index.revision`.execute(trx);
+  if (rows.length === 0) throw new TypeError(`expected list ${list} to hold one of ${statuses.size} places at least`);
+  return rows;
 }
 
 /** The statuses at these places, by index. */

@@ -11,17 +11,21 @@ export type NewDelivery = Omit<
 >;
 
 /**
- * Where a dataset's changes go: the endpoints of every marketplace it was offered to. One that is
- * disabled is among them: what it misses is held for it.
+ * Where datasets' changes go: the endpoints of every marketplace that each was offered to. One that
+ * is disabled is among them: what it misses is held for it. A dataset that goes nowhere is left out.
  */
-export async function readEndpointsOfDataset(db: Db, datasetId: string): Promise<readonly EndpointFilter[]> {
-  return db
+export async function readEndpointsOfDatasets(
+  db: Db,
+  datasetIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly EndpointFilter[]>> {
+  const rows = await db
     .selectFrom("dataset_offer")
     .innerJoin("webhook_endpoint", "webhook_endpoint.marketplace_id", "dataset_offer.marketplace_id")
-    .select(["webhook_endpoint.endpoint_id", "webhook_endpoint.changes"])
-    .where("dataset_offer.dataset_id", "=", datasetId)
+    .select(["dataset_offer.dataset_id", "webhook_endpoint.endpoint_id", "webhook_endpoint.changes"])
+    .where("dataset_offer.dataset_id", "=", anyOf(datasetIds))
     .where("webhook_endpoint.deleted_at", "is", null)
     .execute();
+  return Map.groupBy(rows, (row) => row.dataset_id);
 }
 
 /** The marketplace's endpoints in use but for this one. */

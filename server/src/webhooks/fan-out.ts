@@ -18,7 +18,7 @@ import {
   type NewDelivery,
   insertDeliveries,
   lockEvent,
-  readEndpointsOfDataset,
+  readEndpointsOfDatasets,
   readOtherEndpoints,
   takeSequences,
 } from "./fan-out-store.ts";
@@ -41,6 +41,8 @@ const CHANGE_OF: Readonly<Record<string, Change>> = {
 };
 
 const FIRST_VERSION = 1;
+/** Datasets whose endpoints are looked up in one statement. */
+const DATASETS_AT_ONCE = 50;
 
 /**
  * Writes a delivery for every endpoint that must hear of an event. Done again after a crash, it adds
@@ -51,8 +53,19 @@ export async function fanOut(ctx: Context, eventId: string): Promise<void> {
   const change = CHANGE_OF[event?.type ?? ""];
   if (event === undefined || change === undefined) return;
   if (isNotice(change)) return tellOtherEndpoints(ctx, event, change);
-  for (const datasetId of datasetsOf(event)) {
-    const endpoints = await readEndpointsOfDataset(ctx.db, datasetId);
+  const datasetIds = datasetsOf(event);
+  for (let at = 0; at < datasetIds.length; at += DATASETS_AT_ONCE)
+    await tellOfDatasets(ctx, { event, change, datasetIds: datasetIds.slice(at, at + DATASETS_AT_ONCE) });
+}
+
+interface DatasetsToTell {
+  readonly event: StoredEvent;
+  readonly change: Change;
+  readonly datasetIds: readonly string[];
+}
+
+async function tellOfDatasets(ctx: Context, { event, change, datasetIds }: DatasetsToTell): Promise<void> {
+  for (const [datasetId, endpoints] of await readEndpointsOfDatasets(ctx.db, datasetIds)) {
     await addDeliveries(ctx, { event, change, subject: datasetId, endpoints }, async (trx) => {
       const dataset = await readDatasetState(trx, datasetId);
       return (envelope) => ({
