@@ -118,7 +118,7 @@ test("a key set that somebody else signed, or that is away, is not believed", as
   await publish([own, webhookKey]);
   expect(await send(webhookKey.signer)).toMatchObject({ status: 401, body: { code: "signature_missing" } });
   sink.reply(KEYS, () => ({ status: 503 }));
-  expect(await send(webhookKey.signer)).toMatchObject({ status: 422, body: { code: "source_unavailable" } });
+  expect(await send(webhookKey.signer)).toMatchObject({ status: 502, body: { code: "source_unavailable" } });
 });
 
 test("a key set that is away for a while keeps nobody from taking back", async () => {
