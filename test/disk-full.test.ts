@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { cp, readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, inject, test } from "vitest";
+import { describe, expect, inject, onTestFinished, test } from "vitest";
 import { enrolCreator, expectStatus, giveConsent, registerWork } from "./fixtures/actors.ts";
 import { createCaller } from "./fixtures/caller.ts";
 import { checkPlatform } from "./fixtures/check-platform.ts";
@@ -17,14 +17,14 @@ const CONSENTS = 6;
 
 describe.skipIf(!canMakeDisks)("a full disk (only root may make one)", async () => {
   if (!canMakeDisks) return;
+  const disk = createSmallDisk(2);
+  const [journalFolder, copiesFolder] = [join(disk.folder, "journal"), join(disk.folder, "copies")];
+  const platform = await startPlatform({ journalFolder, copiesFolder });
 
   test(
     "under journal and copies keeps no refusal back, and both catch up when there is room",
     { timeout: 120_000 },
     async () => {
-      const disk = createSmallDisk(2);
-      const [journalFolder, copiesFolder] = [join(disk.folder, "journal"), join(disk.folder, "copies")];
-      const platform = await startPlatform({ journalFolder, copiesFolder });
       const ana = await enrolCreator(platform);
       await registerWork(platform, ana.creatorId);
       const consents = await Promise.all(Array.from({ length: CONSENTS }, () => giveConsent(ana)));
@@ -55,25 +55,28 @@ describe.skipIf(!canMakeDisks)("a full disk (only root may make one)", async () 
   );
 
   describe.skipIf(engine !== "pglite")("under the embedded database", () => {
+    if (engine !== "pglite") return;
+    const small = createSmallDisk(192);
+    const smaller = createSmallDisk(96);
+
     test(
       "is a 503 that says so; what was acknowledged stays, and it goes on when there is room",
       { timeout: 240_000 },
       async () => {
-        const disk = createSmallDisk(192);
-        await cp(join(inject("templateFolder"), "pglite"), join(disk.folder, "pglite"), { recursive: true });
+        await cp(join(inject("templateFolder"), "pglite"), join(small.folder, "pglite"), { recursive: true });
         const port = await freePort();
         const origin = `http://127.0.0.1:${port}`;
         const start = (): Promise<Child<{ readonly operator_token?: string }>> =>
           startChild(fileOf("server/src/main.ts"), {
             LICET_PORT: String(port),
             LICET_ORIGIN: origin,
-            LICET_DATA_DIR: disk.folder,
+            LICET_DATA_DIR: small.folder,
             LICET_LOG_LEVEL: "silent",
             LICET_RATE_LIMITS: "off",
             LICET_EXIT_WITH_PARENT: "1",
           });
         let server = await start();
-        afterAll(() => server.kill());
+        onTestFinished(() => server.kill());
         const as = (token: string) => createCaller(origin, token);
         const operatorToken = server.ready.operator_token ?? "";
         const clock = { nowMs: () => Date.now(), advance: () => undefined };
@@ -85,7 +88,7 @@ describe.skipIf(!canMakeDisks)("a full disk (only root may make one)", async () 
           const work = await registerWork(platform, ana.creatorId);
           consents.push(await giveConsent(ana, { subject: `content:${work}` }));
         }
-        disk.fill();
+        small.fill();
         const answers = new Map<string, number>();
         for (const { jti } of consents) {
           const answer = await ana.caller.post(`/api/v1/consents/${jti}/revoke`, {});
@@ -96,7 +99,7 @@ describe.skipIf(!canMakeDisks)("a full disk (only root may make one)", async () 
         expectStatus(await anonymous.get(VIEW), 200);
         await server.kill();
         await expect(start()).rejects.toThrow("LICET_DATA_DIR: expected at least 32 MiB free");
-        disk.makeRoom();
+        small.makeRoom();
         server = await start();
         const { body } = expectStatus(await anonymous.get(VIEW), 200);
         const listed = body.revocations.map((entry: { readonly jti: string }) => entry.jti);
@@ -111,13 +114,12 @@ describe.skipIf(!canMakeDisks)("a full disk (only root may make one)", async () 
       "when its write-ahead log finds no room ends the process, and nothing that was committed is lost",
       { timeout: 240_000 },
       async () => {
-        const disk = createSmallDisk(96);
-        await cp(join(inject("templateFolder"), "pglite"), join(disk.folder, "pglite"), { recursive: true });
-        const written = await exhaustLog(disk.folder);
+        await cp(join(inject("templateFolder"), "pglite"), join(smaller.folder, "pglite"), { recursive: true });
+        const written = await exhaustLog(smaller.folder);
         expect(written).toMatchObject({ code: 1, stdout: "committed\n" });
         expect(written.stderr).toContain("the embedded database has panicked");
-        disk.makeRoom();
-        expect((await readNote(disk.folder)).stdout).toBe("the note\n");
+        smaller.makeRoom();
+        expect((await readNote(smaller.folder)).stdout).toBe("the note\n");
       },
     );
   });

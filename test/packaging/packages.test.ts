@@ -15,7 +15,7 @@ const run = promisify(execFile);
 const ROOT = new URL("../../", import.meta.url).pathname;
 const PUBLISHED = ["protocol", "sdk", "server", "cli"];
 const INSTALL_MS = 240_000;
-const COMMAND_MS = 60_000;
+const COMMAND_MS = 120_000;
 const QUIETLY = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
 /** The Node that runs npm here, which is the machine's own and may be the oldest we promise. */
 const machineNode = process.env["npm_node_execpath"] ?? process.execPath;
