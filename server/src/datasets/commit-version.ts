@@ -1,15 +1,17 @@
-import { type Result, accept, refuse } from "@licet/protocol";
+import { type Result, accept, canonicalize, refuse } from "@licet/protocol";
 import { randomUUID } from "node:crypto";
 import { lockAndCountFallen } from "../consents/lookup.ts";
 import { lockAndCountFallenWorks } from "../content/lookup.ts";
 import type { Context } from "../context.ts";
+import type { Trx } from "../db/open-database.ts";
 import { documentPaths, documentTags } from "../documents/document-paths.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { allocateStatus } from "../status-lists/allocate-status.ts";
 import { type PlanRoots, buildManifest, rootsOf } from "./build-manifest.ts";
 import { readOffers } from "./offer-store.ts";
-import type { VersionPlan } from "./plan-version.ts";
+import { type VersionPlan, type VersionTerms, termsOf } from "./plan-version.ts";
 import { refreshDatasets } from "./render-dataset.ts";
+import { isReplacedBy } from "./standing-store.ts";
 import { type DatasetRow, type VersionRow, findDataset, insertDataset, lockDatasets, updateDataset } from "./store.ts";
 import { type Build, deleteBuild, insertConsents, insertItems, insertVersionRow } from "./version-store.ts";
 import { dropBuild, keepBuild, takeBuild, writeLines } from "./write-lines.ts";
@@ -139,6 +141,21 @@ async function areSameReaders({ trx }: Fact, { datasetId, offeredTo }: VersionPl
   return now.every((marketplaceId) => offeredTo.includes(marketplaceId));
 }
 
+/**
+ * A compaction does, and a version by hand that leaves out what a compaction would have left out and
+ * nothing else, on the same terms. Another selection or another offer takes nobody's version away.
+ */
+async function replacesTheOnesBefore(
+  trx: Trx,
+  { isCompaction, previous, terms }: VersionPlan,
+  version: VersionRow,
+): Promise<boolean> {
+  if (isCompaction || previous === undefined) return isCompaction;
+  const offerOf = ({ scope, pricing, currency, license }: VersionTerms) =>
+    canonicalize({ scope, pricing, currency, license });
+  return offerOf(termsOf(previous)) === offerOf(terms) && isReplacedBy(trx, previous, version.version);
+}
+
 async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by, build }: Commit): Promise<Published> {
   const { trx } = fact;
   const { dataset_id } = dataset;
@@ -153,7 +170,8 @@ async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by,
   const changes = {
     name: plan.terms.name,
     current_version: version.version,
-    ...(plan.isCompaction ? { min_valid_version: version.version, compact_at: null } : { draft: null }),
+    ...(plan.isCompaction ? { compact_at: null } : { draft: null }),
+    ...((await replacesTheOnesBefore(trx, plan, version)) ? { min_valid_version: version.version } : {}),
   };
   await updateDataset(trx, dataset_id, changes);
   const body = {

@@ -1,11 +1,11 @@
-import { type Result, accept, readManifest, refuse } from "@licet/protocol";
+import { type Result, accept, refuse } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { MAX_PLANS, OVERTAKEN, commitVersion, inTurn } from "./commit-version.ts";
 import { datasetView } from "./dataset-view.ts";
 import { readOffers } from "./offer-store.ts";
-import { type VersionPlan, type VersionTerms, contentHash } from "./plan-version.ts";
+import { type VersionPlan, contentHash, termsOf } from "./plan-version.ts";
 import type { Publication } from "./publish-dataset.ts";
-import { manifestOf, refreshDatasets } from "./render-dataset.ts";
+import { refreshDatasets } from "./render-dataset.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type VersionRow, findDataset, findVersion, readDueCompactions } from "./store.ts";
 import { type StandingLine, readStandingLines } from "./version-store.ts";
@@ -95,11 +95,4 @@ async function planOf(ctx: Context, previous: VersionRow, left: readonly Standin
     ),
     isCompaction: true,
   };
-}
-
-function termsOf(version: VersionRow): VersionTerms {
-  const manifest = readManifest(manifestOf(version));
-  if (!manifest.ok) throw new TypeError(`${version.dataset_id}: ${manifest.refusal.detail}`);
-  const { name, scope, pricing, currency, license } = manifest.value;
-  return { name, scope, pricing, currency, license };
 }

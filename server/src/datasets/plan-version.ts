@@ -1,8 +1,9 @@
-import { canonicalize, itemLeafHash, refuse, sha256Hex, accept, type Result } from "@licet/protocol";
+import { canonicalize, itemLeafHash, readManifest, refuse, sha256Hex, accept, type Result } from "@licet/protocol";
 import { setImmediate as pause } from "node:timers/promises";
 import { type Context, nowSeconds } from "../context.ts";
 import { type CoveredItem, coverItems } from "./cover-items.ts";
 import { type DatasetInput, itemReferencesOf } from "./dataset-input.ts";
+import { manifestOf } from "./render-dataset.ts";
 import type { VersionRow } from "./store.ts";
 import type { ConsentLine, ItemLine } from "./version-store.ts";
 
@@ -77,6 +78,14 @@ function checkProvenance({ provenance }: DatasetInput, datasetId: string, items:
     );
   }
   return accept(true);
+}
+
+/** What a published version offers. */
+export function termsOf(version: VersionRow): VersionTerms {
+  const manifest = readManifest(manifestOf(version));
+  if (!manifest.ok) throw new TypeError(`${version.dataset_id}: ${manifest.refusal.detail}`);
+  const { name, scope, pricing, currency, license } = manifest.value;
+  return { name, scope, pricing, currency, license };
 }
 
 /** The SHA-256 of what a version offers and holds: each work with the revision it pins and the consent it stands on. */

@@ -39,6 +39,25 @@ export async function countFallen(db: Db | Trx, versions: readonly VersionName[]
   return rows;
 }
 
+/**
+ * True when a version lost something for good and another one of the same dataset has all the rest
+ * of it, also what is suspended and may stand again: whoever has the first loses nothing by it.
+ */
+export async function isReplacedBy(trx: Trx, before: VersionName, after: number): Promise<boolean> {
+  const [fallen] = await countFallen(trx, [before]);
+  if (fallen === undefined || fallen.revoked + fallen.expired === 0) return false;
+  const { rows } = await sql<{ dropped: number }>`
+    select count(*)::int as dropped
+      from dataset_item lost
+      join consent on consent.jti = lost.jti and consent.state not in ('revoked', 'expired')
+      join content_item on content_item.content_id = lost.content_id and content_item.withdrawn_at is null
+      left join dataset_item kept on kept.dataset_id = lost.dataset_id and kept.version = ${after}
+       and kept.content_id = lost.content_id
+     where lost.dataset_id = ${before.dataset_id} and lost.version = ${before.version}
+       and kept.content_id is null`.execute(trx);
+  return rows[0]?.dropped === 0;
+}
+
 /** A token, or a single work, that does not stand. */
 export interface Ended {
   readonly dataset_id: string;
