@@ -61,7 +61,7 @@ async function insertRows(trx: Trx, rows: readonly EventRows[]): Promise<void> {
         ${rows.map(({ event }) => event.at_ms)}::bigint[], ${rows.map(({ event }) => event.aggregate)}::text[],
         ${rows.map(({ event }) => base64Of(event.commitment))}::text[],
         ${rows.map(({ body }) => base64Of(body.salt))}::text[], ${rows.map(({ body }) => body.body)}::text[]
-      ) as added (id, type, at_ms, aggregate, commitment, salt, body)
+      ) with ordinality as added (id, type, at_ms, aggregate, commitment, salt, body, place)
     ), events as (
       insert into event (id, type, at_ms, aggregate, commitment)
       select id, type, at_ms, aggregate, decode(commitment, 'base64') from added
@@ -69,6 +69,8 @@ async function insertRows(trx: Trx, rows: readonly EventRows[]): Promise<void> {
       insert into event_body (event_id, salt, body) select id, decode(salt, 'base64'), body from added
     ), unlogged as (
       insert into unlogged_event (event_id) select id from added
+    ), unsequenced as (
+      insert into unsequenced_event (event_id) select id from added order by place
     )
     insert into unhandled_event (event_id, queue, at_ms)
     select * from unnest(${work.map((row) => row.event_id)}::text[], ${work.map((row) => row.queue)}::text[],
