@@ -53,6 +53,15 @@ export const EVENT_JOBS = {
   "dataset.withdrawn": ["fan-out"],
   "dataset.published": ["fan-out"],
   "dataset.offered": ["register-dataset"],
+  "agreement.published": [],
+  "agreement.accepted": [],
+  "license-policy.changed": [],
+  "license.requested": [],
+  "license.issued": ["fan-out"],
+  "license.denied": ["fan-out"],
+  "license.renewed": ["fan-out"],
+  "license.revoked": ["fan-out"],
+  "license.expired": ["fan-out"],
   "receipt.accepted": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
