@@ -181,3 +181,11 @@ export async function insertOrigins(
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
+
+export async function findModel(db: Db | Trx, modelFingerprint: string): Promise<LicensedModelRow | undefined> {
+  return db
+    .selectFrom("licensed_model")
+    .selectAll()
+    .where("model_fingerprint", "=", modelFingerprint)
+    .executeTakeFirst();
+}
