@@ -2,7 +2,15 @@ import type { Db, Trx } from "../db/open-database.ts";
 import { type LicenseFilter, type LicenseRow, readLicenses } from "./store.ts";
 
 /** What other slices may ask of licenses. Amounts and units are numeric: `BigInt(row.charged_micros)`. */
-export { type Charge, type LicenseRow, findLicense, lockLicenses, saveCharges, scopeOf } from "./store.ts";
+export {
+  type Charge,
+  type LicenseRow,
+  extendLicense,
+  findLicense,
+  lockLicenses,
+  saveCharges,
+  scopeOf,
+} from "./store.ts";
 
 /** Licenses in one answer; whoever needs more goes on after the last id. */
 const PAGE = 1_000;

@@ -45,6 +45,17 @@ export async function updateLicenses(
   await trx.updateTable("license").set(changes).where("license_id", "=", anyOf(licenseIds)).execute();
 }
 
+/** Lets a license that the caller holds go on until an instant; false when it does so already, or is over. */
+export async function extendLicense(
+  trx: Trx,
+  { license_id, state, expires_at }: Pick<LicenseRow, "license_id" | "state" | "expires_at">,
+  until: number,
+): Promise<boolean> {
+  if (state !== "active" || expires_at >= until) return false;
+  await updateLicenses(trx, [license_id], { expires_at: until });
+  return true;
+}
+
 /** What was reported under a license by now, what that costs in all, and since when (seconds since the epoch) that is over the cap. */
 export interface Charge {
   readonly license_id: string;
