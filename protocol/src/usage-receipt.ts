@@ -23,7 +23,8 @@ import { type Signer, verifySignature } from "./signature.ts";
 import { isTest, signedBytes, testMark, verifyDocument, without } from "./signed-document.ts";
 
 /** What usage is counted in. */
-export const USAGE_UNITS = ["tokens", "seconds", "items", "images", "bytes"] as const;
+export type UsageUnit = "tokens" | "seconds" | "items" | "images" | "bytes";
+export const USAGE_UNITS = ["tokens", "seconds", "items", "images", "bytes"] as const satisfies readonly UsageUnit[];
 
 const NONCE = /^[A-Za-z0-9_-]{16,128}$/;
 
