@@ -1,6 +1,5 @@
 import { sha256Hex } from "./digest.ts";
 import { PRICE_DECIMALS, type Price, type PricingUnit } from "./pricing.ts";
-import type { ContentItem } from "./content-item.ts";
 import { type Shape, matching } from "./shape.ts";
 import type { UsageUnit } from "./usage-receipt.ts";
 
@@ -146,11 +145,15 @@ export interface RevenueSplit {
   readonly platform_fee_bps: number;
 }
 
+/** What a work may be measured by. */
+export interface WorkMeasures {
+  readonly token_count?: number | undefined;
+  readonly length_ms?: number | undefined;
+  readonly size_bytes?: number | undefined;
+}
+
 /** What a work counts in a split: 1, its tokens, its milliseconds or its bytes; undefined when its measure is not known. */
-export function splitWeightOf(
-  item: Pick<ContentItem, "token_count" | "length_ms" | "size_bytes">,
-  by: SplitMeasure,
-): bigint | undefined {
-  const measure = { items: 1, tokens: item.token_count, seconds: item.length_ms, bytes: item.size_bytes }[by];
+export function splitWeightOf(work: WorkMeasures, by: SplitMeasure): bigint | undefined {
+  const measure = { items: 1, tokens: work.token_count, seconds: work.length_ms, bytes: work.size_bytes }[by];
   return measure === undefined ? undefined : BigInt(measure);
 }

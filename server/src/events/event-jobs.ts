@@ -54,6 +54,10 @@ export const EVENT_JOBS = {
   "dataset.published": ["fan-out"],
   "dataset.offered": ["register-dataset"],
   "receipt.accepted": [],
+  "pool.split": [],
+  "period.closed": [],
+  "payment.recorded": [],
+  "ledger.reversed": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;
