@@ -25,6 +25,7 @@ import { recordInteractions } from "./interactions/record-interactions.ts";
 import type { InteractionLog } from "./interactions/interaction-log.ts";
 import { addInteractionRoutes } from "./interactions/routes.ts";
 import { addKeyRoutes } from "./keys/routes.ts";
+import { addLedgerRoutes } from "./ledger/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
 import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
 import { addReceiptRoutes } from "./receipts/routes.ts";
@@ -61,6 +62,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   addConsentRoutes(api, ctx);
   addMarketplaceRoutes(api, ctx);
   addDatasetRoutes(api, ctx);
+  addLedgerRoutes(api, ctx);
   addReceiptRoutes(api, ctx);
   addReceiptKeyRoutes(api, ctx);
   addRevocationRoutes(api, ctx);

@@ -25,6 +25,10 @@ const APPEND_ONLY = [
   "dataset_consent",
   "usage_receipt",
   "revocation",
+  "ledger_account",
+  "ledger_transaction",
+  "ledger_entry",
+  "ledger_period",
 ];
 
 beforeAll(async () => {
