@@ -109,15 +109,8 @@ function selectEntries(db: Db | Trx) {
   return db
     .selectFrom("ledger_entry")
     .innerJoin("ledger_account", "ledger_account.account_id", "ledger_entry.account_id")
-    .select([
-      "entry_id",
-      "transaction_id",
-      "ledger_account.account_id",
-      "kind",
-      "owner",
-      "ledger_entry.currency",
-      "amount",
-    ]);
+    .select(["entry_id", "ledger_entry.transaction_id", "ledger_account.account_id", "ledger_account.kind"])
+    .select(["owner", "ledger_entry.currency", "amount"]);
 }
 
 export async function readEntriesOf(db: Db | Trx, transactionId: string): Promise<readonly EntryRow[]> {
@@ -140,8 +133,7 @@ export async function readAccountEntries(
 > {
   const rows = await selectEntries(db)
     .innerJoin("ledger_transaction", "ledger_transaction.transaction_id", "ledger_entry.transaction_id")
-    .select(["ledger_transaction.kind as transaction_kind", "reference", "value_at", "ledger_entry.transaction_id"])
-    .select("ledger_account.kind")
+    .select(["ledger_transaction.kind as transaction_kind", "reference", "value_at"])
     .where("ledger_entry.account_id", "=", accountId)
     .$if(after !== undefined, (query) => query.where("entry_id", ">", after ?? 0))
     .orderBy("entry_id")
