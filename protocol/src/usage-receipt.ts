@@ -31,7 +31,7 @@ export const USAGE_UNITS = ["tokens", "seconds", "items", "images", "bytes"] as 
 const NONCE = /^[A-Za-z0-9_-]{16,128}$/;
 
 /** `meta-llama/Llama-3.1-8B`, `llama3:8b`: whatever the field calls its models. */
-const MODEL_ID = /^[\x21-\x7e]{1,256}$/;
+export const MODEL_ID = /^[\x21-\x7e]{1,256}$/;
 
 const USAGE_RECEIPT = objectOf(
   {

@@ -5,6 +5,7 @@ import { writeFact } from "../events/write-fact.ts";
 import { openFreshList } from "../status-lists/allocate-status.ts";
 import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
+import { refuseLostLicenses } from "./replay-licenses.ts";
 import { type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
   endSessions,
@@ -41,6 +42,8 @@ export interface Replay {
   readonly replayed: Readonly<Record<string, number>>;
   /** Consents accepted since the backup: refused from now on, because their creators could not take them back. */
   readonly lost_consents: Lost;
+  /** Licenses issued since the backup: their bits say revoked. */
+  readonly lost_licenses: Lost;
   readonly lost_receipts: Lost;
   readonly lost_datasets: Lost;
 }
@@ -82,6 +85,7 @@ export async function replayJournal(
     since.map((fact) => fact.serial),
   );
   const lostConsents = await refuseLostConsents(ctx, since);
+  const lostLicenses = await refuseLostLicenses(ctx, since);
   // Only now, when every list that a journal names is there too.
   await writeFact(ctx, async (fact) => {
     await openFreshList(fact);
@@ -94,6 +98,7 @@ export async function replayJournal(
     replayed_facts: since.length,
     replayed: Object.fromEntries(replayed),
     lost_consents: lostOf(lostConsents),
+    lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
   };

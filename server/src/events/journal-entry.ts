@@ -59,6 +59,10 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "client.resumed": ["client_id"],
   "client.ended": ["client_id"],
   "client.credentials-changed": ["client_id"],
+  "license.issued": ["license_id", "marketplace_id", "dataset_id", "status_list", "status_idx"],
+  "license.renewed": ["license_id", "marketplace_id", "dataset_id", "expires_at", "by"],
+  "license.revoked": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
+  "license.expired": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
 };
 
@@ -70,6 +74,8 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "dataset.resumed",
   "dataset.published",
   "client.resumed",
+  "license.issued",
+  "license.renewed",
   "receipt.accepted",
 ]);
 
