@@ -120,6 +120,11 @@ export const REFUSALS = {
   no_consent: row(422, "No consent covers the work", "Ask the creator for a consent."),
   item_withdrawn: row(422, "The work was withdrawn", "Leave the work out."),
   item_suspended: row(422, "The work is suspended", "Leave the work out, or wait until it is resumed."),
+  split_measure_missing: row(
+    422,
+    "Some works have no measure to split by",
+    "Register the listed works with their token_count, length_ms or size_bytes, or split by items.",
+  ),
   items_not_covered: row(
     422,
     "Some works are not covered by a consent",
@@ -282,6 +287,21 @@ export const REFUSALS = {
     "Too many requests",
     "Wait for Retry-After seconds; the RateLimit header says how many requests are left.",
   ),
+
+  // Money
+  ledger_transaction_final: row(
+    409,
+    "The transaction cannot be reversed",
+    "Reverse a transaction once; a reversal and a payout are not reversed.",
+  ),
+  period_not_over: row(409, "The period is not over", "Close a month once it has been over for an hour."),
+  period_out_of_order: row(409, "An earlier period is still open", "Close the months one after the other."),
+  payment_reference_reused: row(
+    409,
+    "The payment's reference was used for another amount",
+    "Record each payment under a reference of its own.",
+  ),
+  currency_wrong: row(422, "The currency is not the account's", "Use the currency in which the amount is owed."),
 
   // HTTP: the server itself
   unavailable: row(503, "The server cannot answer now", "Try again after Retry-After seconds."),

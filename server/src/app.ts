@@ -26,6 +26,7 @@ import { recordInteractions } from "./interactions/record-interactions.ts";
 import type { InteractionLog } from "./interactions/interaction-log.ts";
 import { addInteractionRoutes } from "./interactions/routes.ts";
 import { addKeyRoutes } from "./keys/routes.ts";
+import { addLedgerRoutes } from "./ledger/routes.ts";
 import { addLicenseRoutes } from "./licenses/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
 import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
@@ -63,6 +64,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   addConsentRoutes(api, ctx);
   addMarketplaceRoutes(api, ctx);
   addDatasetRoutes(api, ctx);
+  addLedgerRoutes(api, ctx);
   addAgreementRoutes(api, ctx);
   addLicenseRoutes(api, ctx);
   addReceiptRoutes(api, ctx);

@@ -31,6 +31,7 @@ import { recordIssuedToken } from "./interactions/record-interactions.ts";
 import { type Jobs, type QueueName, startJobs } from "./jobs/jobs.ts";
 import { hasSigningKeys, loadSigningKeys } from "./keys/load-signing-keys.ts";
 import { opensKeys } from "./keys/open-keys.ts";
+import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
@@ -75,6 +76,7 @@ const SWEEP_SECONDS = {
   compaction: 5,
   drafts: 30,
   keys: 10,
+  periods: 60,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -271,6 +273,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

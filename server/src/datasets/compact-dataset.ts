@@ -9,6 +9,7 @@ import { manifestOf, refreshDatasets } from "./render-dataset.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type VersionRow, findDataset, findVersion, readDueCompactions } from "./store.ts";
 import { type StandingLine, readStandingLines } from "./version-store.ts";
+import { offerOf } from "./version-offer.ts";
 import { dropAbandonedBuilds } from "./write-lines.ts";
 
 /** Datasets compacted in one sweep. */
@@ -101,5 +102,6 @@ function termsOf(version: VersionRow): VersionTerms {
   const manifest = readManifest(manifestOf(version));
   if (!manifest.ok) throw new TypeError(`${version.dataset_id}: ${manifest.refusal.detail}`);
   const { name, scope, pricing, currency, license } = manifest.value;
-  return { name, scope, pricing, currency, license };
+  const { revenueSplit } = offerOf(version);
+  return { name, scope, pricing, currency, license, revenueSplit };
 }

@@ -7,6 +7,8 @@ import { type DatasetRow, findDataset, findVersion, readDatasetsById, readVersio
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
 export { findOffer as findOfferOf } from "./offer-store.ts";
 export type { VersionStanding } from "./standing.ts";
+export { type VersionOffer, offerOf } from "./version-offer.ts";
+export { readCreatorWeights } from "./version-store.ts";
 export {
   type DatasetRow,
   type VersionRow,

@@ -63,6 +63,10 @@ export const EVENT_JOBS = {
   "license.revoked": ["fan-out"],
   "license.expired": ["fan-out"],
   "receipt.accepted": [],
+  "pool.split": [],
+  "period.closed": [],
+  "payment.recorded": [],
+  "ledger.reversed": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

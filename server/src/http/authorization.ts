@@ -148,6 +148,35 @@ export const AUTHORIZATION = {
     creator: "own",
   },
 
+  "GET /api/v1/ledger/accounts": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/accounts/{id}/entries": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/entries/{id}/explanation": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/transactions/{id}": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "POST /api/v1/ledger/transactions/{id}/reversal": { operator: true, platform: "ledger:write" },
+  "GET /api/v1/ledger/periods": { operator: true, platform: "ledger:read", creator: "own" },
+  "POST /api/v1/ledger/periods/{period}/close": { operator: true, platform: "ledger:write" },
+  "POST /api/v1/marketplaces/{id}/payments": { operator: true, platform: "ledger:write" },
+
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 
