@@ -54,7 +54,8 @@ const WITHOUT_JOURNAL =
   "Warning: without the journal, whatever was revoked, withdrawn or suspended after the backup stands again, although its creators were told that it is over. Find out what that was and revoke it by hand before you serve.";
 
 function describe(report: JsonObject): readonly string[] {
-  const { replayed_facts, replayed, lost_consents, lost_credentials, lost_receipts, lost_datasets } = report;
+  const { replayed_facts, replayed, lost_consents, lost_credentials, lost_licenses, lost_receipts, lost_datasets } =
+    report;
   const changes = isJsonObject(replayed) ? Object.entries(replayed) : [];
   const done = report["is_dry_run"] === true ? "This was a dry run; the database is as it was." : "Restored.";
   return [
@@ -68,6 +69,7 @@ function describe(report: JsonObject): readonly string[] {
       "secrets, keys and URLs changed since; give these clients and webhook endpoints new ones, then resume or enable them",
       lost_credentials,
     ),
+    ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),
     ...describeLost("datasets published since; publish them again", lost_datasets),
     "All sessions are over: the server prints a new operator's token when it starts.",

@@ -41,7 +41,8 @@ export function isLineage(text: string): boolean {
 /**
  * One work as a dataset pins it: the brief's record and what we add. `length_seconds` is rounded
  * up, `length_ms` exact, both absent when unknown. `salt` (16 random bytes, base64url) keeps a
- * leaf hash from being guessed; `revision` counts the contents that its URL has had.
+ * leaf hash from being guessed; `token_count` is the platform's count of a text's tokens, which a
+ * pool can be split by; `revision` counts the contents that its URL has had.
  */
 const CONTENT_ITEM = objectOf(
   {
@@ -62,6 +63,7 @@ const CONTENT_ITEM = objectOf(
     length_seconds: count,
     length_ms: count,
     size_bytes: count,
+    token_count: count,
     p_hash: textUpTo(8192),
     p_hash_alg: textUpTo(64),
     creator_public_key: textUpTo(1024),

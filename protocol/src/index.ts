@@ -1,3 +1,4 @@
+export * from "./agreement-acceptance.ts";
 export * from "./base64url.ts";
 export * from "./compact-jws.ts";
 export * from "./consent-acceptance.ts";
@@ -16,9 +17,11 @@ export * from "./instant.ts";
 export * from "./json.ts";
 export * from "./key-set.ts";
 export * from "./keys.ts";
+export * from "./license-token.ts";
 export * from "./manifest.ts";
 export * from "./media-type.ts";
 export * from "./merkle.ts";
+export * from "./money.ts";
 export * from "./pricing.ts";
 export * from "./public-address.ts";
 export * from "./public-url.ts";

@@ -3,11 +3,13 @@ import { isJti } from "./consent-token.ts";
 import { CLOCKS } from "./freshness.ts";
 import type { JsonObject } from "./json.ts";
 import { leafHash } from "./merkle.ts";
+import { MAX_FEE_BPS, SPLIT_MEASURES } from "./money.ts";
 import { parsePrice } from "./pricing.ts";
 import { type Result, refuse } from "./refusal.ts";
 import {
   anyObject,
   count,
+  countUpTo,
   exactly,
   flag,
   identifier,
@@ -35,6 +37,7 @@ export const priceShape: Shape<string> = matching(
   "a price such as per-token:0.0001",
 );
 export const jtiShape: Shape<string> = matching(isJti, "a jti");
+const revenueSplitShape = objectOf({ by: oneOf(...SPLIT_MEASURES), platform_fee_bps: countUpTo(MAX_FEE_BPS) });
 
 const MANIFEST_MEMBERS = {
   iss: origin,
@@ -57,10 +60,13 @@ const MANIFEST_MEMBERS = {
 
 const MANIFEST = objectOf(
   { ...MANIFEST_MEMBERS, type: exactly("manifest"), status: statusReferenceShape },
-  { previous_manifest_sha256: sha256 },
+  { previous_manifest_sha256: sha256, revenue_split: revenueSplitShape },
 );
 
-/** `/datasets/{id}/versions/{n}/manifest.json`: immutable. `items_root` is the dataset fingerprint. */
+/**
+ * `/datasets/{id}/versions/{n}/manifest.json`: immutable. `items_root` is the dataset fingerprint;
+ * `revenue_split` says how what the version earns is shared out.
+ */
 export type Manifest = ReturnType<typeof MANIFEST>;
 
 export type DatasetState = "active" | "partially_revoked" | "suspended" | "revoked" | "expired";
@@ -91,7 +97,7 @@ const CURRENT_MANIFEST = objectOf(
     seq: count,
     manifest_sha256: sha256,
   },
-  { previous_manifest_sha256: sha256 },
+  { previous_manifest_sha256: sha256, revenue_split: revenueSplitShape },
 );
 
 /** `/datasets/{id}/manifest.json`: the current version, and what no longer stands of it. */

@@ -1,3 +1,8 @@
+import { LICENSE_REFUSALS } from "./license-refusals.ts";
+import { type RefusalRow, row } from "./refusal-row.ts";
+
+export type { RefusalRow } from "./refusal-row.ts";
+
 /**
  * Every reason Licet says no, in one closed table. A refusal is a value, never an exception: a
  * function that may refuse returns a {@link Result}. The table is the single source of the HTTP
@@ -115,6 +120,11 @@ export const REFUSALS = {
   no_consent: row(422, "No consent covers the work", "Ask the creator for a consent."),
   item_withdrawn: row(422, "The work was withdrawn", "Leave the work out."),
   item_suspended: row(422, "The work is suspended", "Leave the work out, or wait until it is resumed."),
+  split_measure_missing: row(
+    422,
+    "Some works have no measure to split by",
+    "Register the listed works with their token_count, length_ms or size_bytes, or split by items.",
+  ),
   items_not_covered: row(
     422,
     "Some works are not covered by a consent",
@@ -169,6 +179,8 @@ export const REFUSALS = {
     "Nothing is taken from this upstream any more",
     "Stop sending; ask the platform's operator to register the upstream again.",
   ),
+
+  ...LICENSE_REFUSALS,
 
   // Usage receipts
   receipt_invalid: row(422, "The receipt is not well formed", "Send every member docs/wire-formats.md lists."),
@@ -286,17 +298,25 @@ export const REFUSALS = {
     "Wait for Retry-After seconds; the RateLimit header says how many requests are left.",
   ),
 
+  // Money
+  ledger_transaction_final: row(
+    409,
+    "The transaction cannot be reversed",
+    "Reverse a transaction once; a reversal and a payout are not reversed.",
+  ),
+  period_not_over: row(409, "The period is not over", "Close a month once it has been over for an hour."),
+  period_out_of_order: row(409, "An earlier period is still open", "Close the months one after the other."),
+  payment_reference_reused: row(
+    409,
+    "The payment's reference was used for another amount",
+    "Record each payment under a reference of its own.",
+  ),
+  currency_wrong: row(422, "The currency is not the account's", "Use the currency in which the amount is owed."),
+
   // HTTP: the server itself
   unavailable: row(503, "The server cannot answer now", "Try again after Retry-After seconds."),
   internal: row(500, "The server failed", "Try again; if it stays, send the request id to the operator."),
 } as const satisfies Record<string, RefusalRow>;
-
-/** The HTTP status (RFC 9110), the problem's title and what the caller can do about it. */
-export interface RefusalRow {
-  readonly status: number;
-  readonly title: string;
-  readonly fix: string;
-}
 
 export type RefusalCode = keyof typeof REFUSALS;
 
@@ -353,8 +373,4 @@ export function problemOf(refusal: Refusal, origin: string): Problem {
     detail: refusal.detail,
   };
   return refusal.offences === undefined ? problem : { ...problem, errors: refusal.offences };
-}
-
-function row(status: number, title: string, fix: string): RefusalRow {
-  return { status, title, fix };
 }

@@ -112,6 +112,12 @@ export const flag: Shape<boolean> = (value, at) =>
   typeof value === "boolean" ? value : mismatch(at, "true or false", value);
 export const count: Shape<number> = (value, at) =>
   typeof value === "number" && value >= 0 ? value : mismatch(at, "a whole number of at least 0", value);
+export function countUpTo(max: number): Shape<number> {
+  return (value, at) =>
+    typeof value === "number" && value >= 0 && value <= max
+      ? value
+      : mismatch(at, `a whole number of 0 to ${max}`, value);
+}
 export const numericDate: Shape<number> = (value, at) =>
   typeof value === "number" && isInstant(value)
     ? value

@@ -2,6 +2,7 @@ import { decodeBase64url, isOrigin } from "@licet/protocol";
 import { join, resolve } from "node:path";
 import { ENVIRONMENT, LOG_LEVELS } from "./environment.ts";
 import { type TrustedProxies, trustedProxiesOf } from "./http/trusted-proxies.ts";
+import { type MoneyConfig, readMoney } from "./money-config.ts";
 import { type TracingConfig, readTracing } from "./tracing-config.ts";
 import { type RateLimitPolicy, DEFAULT_RATE_LIMITS, parseRateLimits } from "./http/rate-limit-policy.ts";
 
@@ -63,6 +64,7 @@ export interface Config {
   readonly metricsPort: number | undefined;
   /** Where traces go; undefined means nowhere. */
   readonly tracing: TracingConfig | undefined;
+  readonly money: MoneyConfig;
   /** Stop when standard input closes, so that no server outlives the program that started it. */
   readonly exitWithParent: boolean;
 }
@@ -147,6 +149,7 @@ export function readConfig(env: Environment): Config {
     connectionLimits: readConnectionLimits(env),
     metricsPort: readMetricsPort(env, port),
     tracing: readTracing(env, refuseSetting),
+    money: readMoney((name, fallback, range) => readNumber(env, name, fallback, range)),
     exitWithParent: readNumber(env, "LICET_EXIT_WITH_PARENT", 0, { min: 0, max: 1 }) === 1,
   };
 }

@@ -27,6 +27,10 @@ export const ENVIRONMENT = {
     "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
   LICET_KEY_ROTATION_DAYS:
     "at what age the platform's keys are handed over by themselves; 0 means shortly before the end of their two years only (default: 365)",
+  LICET_PLATFORM_FEE_BPS:
+    "the platform's fee in basis points (100 are 1 %) of datasets that name none in revenue_split (default: 0)",
+  LICET_CLOSE_AFTER_HOURS:
+    "how long after its end a month is closed and what datasets earned is shared out; 0 means by hand (default: 72)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

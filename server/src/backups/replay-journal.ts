@@ -6,6 +6,7 @@ import { openFreshList } from "../status-lists/allocate-status.ts";
 import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
 import { loseReplaced, replayRotations } from "./replay-credentials.ts";
+import { refuseLostLicenses } from "./replay-licenses.ts";
 import { BY_RESTORE, type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
   endSessions,
@@ -44,6 +45,8 @@ export interface Replay {
   readonly lost_consents: Lost;
   /** Clients and webhook endpoints whose secrets, keys or URLs were changed since: they are shut until they are set anew. */
   readonly lost_credentials: Lost;
+  /** Licenses issued since the backup: their bits say revoked. */
+  readonly lost_licenses: Lost;
   readonly lost_receipts: Lost;
   readonly lost_datasets: Lost;
 }
@@ -87,6 +90,7 @@ export async function replayJournal(
   );
   const lostCredentials = await loseReplaced(ctx, since);
   const lostConsents = await refuseLostConsents(ctx, since);
+  const lostLicenses = await refuseLostLicenses(ctx, since);
   // Only now, when every list that a journal names is there too.
   await writeFact(ctx, async (fact) => {
     await openFreshList(fact);
@@ -100,6 +104,7 @@ export async function replayJournal(
     replayed: Object.fromEntries(replayed),
     lost_consents: lostOf(lostConsents),
     lost_credentials: lostOf(lostCredentials),
+    lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
   };

@@ -172,7 +172,7 @@ function recordFor(
   added: JsonObject,
   salt = encodeBase64url(randomBytes(SALT_BYTES)),
 ): JsonObject {
-  const { size_bytes, length_ms, p_hash, p_hash_alg } = input;
+  const { size_bytes, length_ms, token_count, p_hash, p_hash_alg } = input;
   return {
     ...added,
     creator_id: input.creator_id,
@@ -184,6 +184,7 @@ function recordFor(
     lineage: input.lineage ?? [],
     salt,
     ...(size_bytes === undefined ? {} : { size_bytes }),
+    ...(token_count === undefined ? {} : { token_count }),
     ...(length_ms === undefined ? {} : { length_ms, length_seconds: Math.ceil(length_ms / 1_000) }),
     ...(p_hash === undefined || p_hash_alg === undefined ? {} : { p_hash, p_hash_alg }),
   };

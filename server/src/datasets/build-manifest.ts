@@ -56,7 +56,7 @@ export async function buildManifest(
   const { dataset_id } = dataset;
   const version = await nextVersion(trx, dataset);
   const url = `${ctx.origin}/datasets/${dataset_id}/versions/${version}`;
-  const { name, scope, pricing, currency, license } = plan.terms;
+  const { name, scope, pricing, currency, license, revenueSplit } = plan.terms;
   const content: Omit<Manifest, "type" | "iss"> = {
     dataset_id,
     name,
@@ -71,6 +71,7 @@ export async function buildManifest(
     pricing: { model_use: pricing.model_use },
     currency,
     license,
+    revenue_split: revenueSplit,
     status: statusReference(ctx.origin, dataset),
     published_at: formatInstant(now),
     ...(plan.previous === undefined ? {} : { previous_manifest_sha256: plan.previous.manifest_sha256 }),

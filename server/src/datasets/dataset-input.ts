@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { isLicense, parsePrice } from "@licet/protocol";
+import { MAX_FEE_BPS, SPLIT_MEASURES, isLicense, parsePrice } from "@licet/protocol";
 import { creatorIdSchema, identifierSchema, instantSchema, jtiSchema } from "../http/parameters.ts";
 import { DEFAULT_LICENSE } from "../terms/built-in-terms.ts";
 
@@ -45,6 +45,16 @@ export const datasetInputSchema = z
       .string()
       .refine((code) => CURRENCIES.has(code), "expected an ISO 4217 currency such as USD")
       .default("USD"),
+    revenue_split: z
+      .strictObject({
+        by: z.enum(SPLIT_MEASURES).default("items"),
+        platform_fee_bps: z.int().min(0).max(MAX_FEE_BPS).optional(),
+      })
+      .optional()
+      .openapi({
+        description:
+          "how what a version earns is shared out: the platform's fee in basis points (by default the server's), then by works, or by their tokens, seconds or bytes",
+      }),
     scope: z.array(z.string().max(64)).min(1).max(40).default(["training"]),
     license: z.string().refine(isLicense, "expected a license such as paid_training:1.0").default(DEFAULT_LICENSE),
     status: z.enum(["draft", "published"]).default("published"),

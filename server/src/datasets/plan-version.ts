@@ -1,10 +1,24 @@
-import { canonicalize, itemLeafHash, readManifest, refuse, sha256Hex, accept, type Result } from "@licet/protocol";
+import {
+  type JsonObject,
+  type Offence,
+  type Result,
+  type RevenueSplit,
+  type WorkMeasures,
+  accept,
+  canonicalize,
+  itemLeafHash,
+  readManifest,
+  refuse,
+  sha256Hex,
+  splitWeightOf,
+} from "@licet/protocol";
 import { setImmediate as pause } from "node:timers/promises";
 import { type Context, nowSeconds } from "../context.ts";
 import { type CoveredItem, coverItems } from "./cover-items.ts";
 import { type DatasetInput, itemReferencesOf } from "./dataset-input.ts";
 import { manifestOf } from "./render-dataset.ts";
 import type { VersionRow } from "./store.ts";
+import { offerOf } from "./version-offer.ts";
 import type { ConsentLine, ItemLine } from "./version-store.ts";
 
 /** What a version offers, beside its works. */
@@ -14,6 +28,7 @@ export interface VersionTerms {
   readonly pricing: { readonly model_use: string };
   readonly currency: string;
   readonly license: string;
+  readonly revenueSplit: RevenueSplit;
 }
 
 /** A version as it would be, found without any lock: committing it checks what it rests on once more. */
@@ -35,7 +50,7 @@ export interface VersionPlan {
 /** Lines that are made between two pauses, in which others have their turn. */
 const BATCH = 100;
 
-/** Plans what a request to publish asks for. Refuses `items_not_covered` and `conflict`. */
+/** Plans what a request to publish asks for. Refuses `items_not_covered`, `conflict` and `split_measure_missing`. */
 export async function planVersion(
   ctx: Context,
   input: DatasetInput,
@@ -48,7 +63,13 @@ export async function planVersion(
   const { items, ancestorIds, offeredTo } = covered.value;
   const provenance = checkProvenance(input, datasetId, items);
   if (!provenance.ok) return provenance;
-  const terms = { name, scope, pricing: { model_use: pricing.model_use }, currency, license };
+  const revenueSplit = {
+    by: input.revenue_split?.by ?? "items",
+    platform_fee_bps: input.revenue_split?.platform_fee_bps ?? ctx.config.money.platformFeeBps,
+  };
+  const measured = checkMeasures(items, revenueSplit);
+  if (!measured.ok) return measured;
+  const terms = { name, scope, pricing: { model_use: pricing.model_use }, currency, license, revenueSplit };
   const consents = [...new Map(items.map(({ consent }) => [consent.jti, consent])).values()];
   return accept({
     datasetId,
@@ -64,6 +85,35 @@ export async function planVersion(
     ),
     isCompaction: false,
   });
+}
+
+/** A pool that is split by a measure needs the measure of every work, and something to measure. */
+function checkMeasures(items: readonly CoveredItem[], { by }: RevenueSplit): Result<true> {
+  const weights = items.map(({ content, record }) => ({
+    contentId: content.content_id,
+    weight: splitWeightOf(measuresOf(record), by),
+  }));
+  const offences: readonly Offence[] = weights
+    .filter((entry) => entry.weight === undefined)
+    .map(({ contentId }) => ({ at: contentId, code: "split_measure_missing", detail: `${contentId} has no ${by}` }));
+  if (offences.length > 0)
+    return refuse(
+      "split_measure_missing",
+      `revenue_split.by: expected the ${by} of every work, got ${offences.length} of ${items.length} without`,
+      offences,
+    );
+  return weights.some((entry) => entry.weight !== 0n)
+    ? accept(true)
+    : refuse("split_measure_missing", `revenue_split.by: expected works that count something by ${by}, got none`);
+}
+
+function measuresOf(record: JsonObject): WorkMeasures {
+  const numberOf = (member: string) => (typeof record[member] === "number" ? record[member] : undefined);
+  return {
+    token_count: numberOf("token_count"),
+    length_ms: numberOf("length_ms"),
+    size_bytes: numberOf("size_bytes"),
+  };
 }
 
 /** What the request says of its provenance beside the works must be so. */
@@ -85,7 +135,8 @@ export function termsOf(version: VersionRow): VersionTerms {
   const manifest = readManifest(manifestOf(version));
   if (!manifest.ok) throw new TypeError(`${version.dataset_id}: ${manifest.refusal.detail}`);
   const { name, scope, pricing, currency, license } = manifest.value;
-  return { name, scope, pricing, currency, license };
+  const { revenueSplit } = offerOf(version);
+  return { name, scope, pricing, currency, license, revenueSplit };
 }
 
 /** The SHA-256 of what a version offers and holds: each work with the revision it pins and the consent it stands on. */
@@ -93,8 +144,10 @@ export function contentHash(
   terms: VersionTerms,
   items: readonly (readonly [contentId: string, revision: number, jti: string])[],
 ): string {
-  const { name, scope, pricing, currency, license } = terms;
-  return sha256Hex(canonicalize({ name, scope, pricing, currency, license, items }));
+  const { name, scope, pricing, currency, license, revenueSplit } = terms;
+  return sha256Hex(
+    canonicalize({ name, scope, pricing, currency, license, revenue_split: { ...revenueSplit }, items }),
+  );
 }
 
 /** The items as this version pins them, each with the public key its consent was signed with. */

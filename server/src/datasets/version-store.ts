@@ -1,3 +1,4 @@
+import type { Share, SplitMeasure } from "@licet/protocol";
 import { sql } from "kysely";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
@@ -172,4 +173,24 @@ export async function readCurrentJtis(
     .where("dataset_item.content_id", "=", anyOf(contentIds))
     .execute();
   return new Map(rows.map((row) => [row.content_id, row.jti]));
+}
+
+const WEIGHT_SQL: Record<SplitMeasure, string> = {
+  items: "1",
+  tokens: "(item::json->>'token_count')::numeric",
+  seconds: "(item::json->>'length_ms')::numeric",
+  bytes: "(item::json->>'size_bytes')::numeric",
+};
+
+/** What each creator's works of a version count in a split, by creator. The lines of a version never change. */
+export async function readCreatorWeights(
+  db: Db | Trx,
+  { dataset_id, version }: VersionName,
+  by: SplitMeasure,
+): Promise<readonly Share[]> {
+  const { rows } = await sql<{ creator_id: string; weight: string }>`
+    select creator_id, sum(${sql.raw(WEIGHT_SQL[by])})::text as weight
+      from dataset_item where dataset_id = ${dataset_id} and version = ${version}
+     group by creator_id order by creator_id collate "C"`.execute(db);
+  return rows.map(({ creator_id, weight }) => ({ name: creator_id, weight: BigInt(weight) }));
 }

@@ -55,6 +55,15 @@ export const EVENT_JOBS = {
   "suspension.left": [],
   "dataset.published": ["fan-out"],
   "dataset.offered": ["register-dataset"],
+  "agreement.published": [],
+  "agreement.accepted": [],
+  "license-policy.changed": [],
+  "license.requested": [],
+  "license.issued": ["fan-out"],
+  "license.denied": ["fan-out"],
+  "license.renewed": ["fan-out"],
+  "license.revoked": ["fan-out"],
+  "license.expired": ["fan-out"],
   "receipt.accepted": [],
   "upstream.registered": [],
   "upstream.secret-rotated": [],
@@ -62,6 +71,10 @@ export const EVENT_JOBS = {
   "upstream.works-mapped": [],
   "upstream.works-unmapped": [],
   "upstream.event-accepted": [],
+  "pool.split": [],
+  "period.closed": [],
+  "payment.recorded": [],
+  "ledger.reversed": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

@@ -69,6 +69,10 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "webhook-endpoint.disabled": ["endpoint_id", "marketplace_id", "reason"],
   "webhook-endpoint.enabled": ["endpoint_id"],
   "webhook-endpoint.deleted": ["endpoint_id"],
+  "license.issued": ["license_id", "marketplace_id", "dataset_id", "status_list", "status_idx"],
+  "license.renewed": ["license_id", "marketplace_id", "dataset_id", "expires_at", "by"],
+  "license.revoked": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
+  "license.expired": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
 };
 
@@ -83,6 +87,8 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "client.resumed",
   "key.created",
   "webhook-endpoint.enabled",
+  "license.issued",
+  "license.renewed",
   "receipt.accepted",
 ]);
 

@@ -37,6 +37,7 @@ const VALUES: Readonly<Record<string, string>> = {
   id: "nothing-by-this-name",
   jti: `ctok_${"A".repeat(22)}`,
   version: "1",
+  name: "nothing",
   code: "not_found",
   kid: "A".repeat(43),
 };
@@ -133,7 +134,7 @@ describe("the table", () => {
     }
   });
 
-  test("lets strangers change nothing, and marketplaces write receipts, their keys and their webhooks only", () => {
+  test("lets strangers change nothing, and marketplaces write licenses, receipts, their keys and their webhooks only", () => {
     const writing = routes.filter(({ name }) => !name.startsWith("GET "));
     // Who may speak there is told by a signature, not by a token.
     expect(writing.filter(({ rule }) => rule.anyone === true).map(({ name }) => name)).toEqual([
@@ -143,6 +144,11 @@ describe("the table", () => {
       "POST /api/v1/marketplaces/{id}/receipt-keys",
       "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/retire",
       "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/revoke",
+      "POST /api/v1/agreements/{name}/{version}/acceptances",
+      "POST /api/v1/datasets/{id}/licenses",
+      "POST /api/v1/licenses/{id}/tokens",
+      "POST /api/v1/licenses/{id}/renew",
+      "POST /api/v1/licenses/{id}/revoke",
       "POST /api/v1/usage-receipts",
       "POST /api/v1/webhook-endpoints",
       "PATCH /api/v1/webhook-endpoints/{id}",

@@ -18,6 +18,7 @@ import type { Context } from "../context.ts";
 import { findOfferOf, findVersion } from "../datasets/lookup.ts";
 import type { VersionRow } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
+import { findLicense } from "../licenses/lookup.ts";
 import { holdReceiptKey } from "../marketplaces/lookup.ts";
 import { findClashes, insertReceipt, receiptOf } from "./store.ts";
 
@@ -50,11 +51,6 @@ export async function acceptReceipt(
   if (!read.ok) return read;
   const receipt = read.value;
   if (receipt.iss !== marketplaceId) return refuse("not_yours", `expected iss ${marketplaceId}, got ${receipt.iss}`);
-  if (receipt.license_id !== undefined)
-    return refuse(
-      "receipt_invalid",
-      `receipt.license_id: expected it to be absent, since this platform issues no licenses, got ${receipt.license_id}`,
-    );
   if (ctx.config.mode === "test" && document["test"] !== true)
     return refuse("receipt_invalid", "receipt.test: expected true, since this platform is in test mode");
   if (receipt.aud !== ctx.origin)
@@ -80,6 +76,10 @@ export async function acceptReceipt(
 }
 
 async function checkReceipt(fact: Fact, receipt: UsageReceipt): Promise<Result<true>> {
+  const { license_id } = receipt;
+  const license = license_id === undefined ? undefined : await findLicense(fact.trx, license_id);
+  if (license_id !== undefined && license?.marketplace_id !== receipt.iss)
+    return refuse("receipt_invalid", `receipt.license_id: expected a license of ${receipt.iss}, got ${license_id}`);
   if ((await findOfferOf(fact.trx, receipt.dataset_id, receipt.iss)) === undefined) {
     return refuse(
       "receipt_dataset_not_offered",
@@ -130,7 +130,7 @@ async function storeReceipt(
   const countersignature = await countersignReceipt(
     document,
     ctx.origin,
-    formatInstant(fact.now),
+    { acceptedAt: formatInstant(fact.now), flags: [] },
     await ctx.signingKeys.signerIn(fact.trx, "receipt", fact.now),
   );
   const accepted: JsonObject = { ...document, countersignature: { ...countersignature } };

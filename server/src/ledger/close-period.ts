@@ -1,0 +1,114 @@
+import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
+import { type Context, nowSeconds } from "../context.ts";
+import { writeFact } from "../events/write-fact.ts";
+import { type PeriodBounds, boundsAround, boundsOf, periodOf } from "./periods.ts";
+import { splitPool } from "./split-pool.ts";
+import {
+  type PeriodRow,
+  findFirstValueAt,
+  findNewestPeriod,
+  insertPeriod,
+  readBalancesBefore,
+  readPeriods,
+} from "./store.ts";
+
+/** Charges that were begun before a month's end are written by then, on whichever server. */
+const GRACE_SECONDS = 3_600;
+
+/**
+ * Closes a month: shares out what every pool holds at its end, one after the other, then says so. A
+ * close that was interrupted goes on where it was; a month that is closed stays as it is.
+ *
+ * Refuses `input_invalid`, `period_not_over` and `period_out_of_order`.
+ */
+export async function closePeriod(ctx: Context, period: string, by: string): Promise<Result<PeriodRow>> {
+  const bounds = boundsOf(period);
+  if (!bounds.ok) return bounds;
+  const known = (await readPeriods(ctx.db)).find((row) => row.period === period);
+  if (known !== undefined) return accept(known);
+  const { until } = bounds.value;
+  if (nowSeconds(ctx) < until + GRACE_SECONDS)
+    return refuse(
+      "period_not_over",
+      `expected ${period} to be over since an hour, which it is at ${formatInstant(until + GRACE_SECONDS)}`,
+    );
+  const next = await nextPeriod(ctx);
+  if (next !== undefined && next.until < until)
+    return refuse("period_out_of_order", `expected ${next.period} to be closed first`);
+  for (const pool of await readBalancesBefore(ctx.db, "pool", until))
+    if (pool.balanceMicros < 0n) await splitPool(ctx, bounds.value, pool);
+  return recordClose(ctx, bounds.value, by);
+}
+
+async function recordClose(ctx: Context, { period }: PeriodBounds, by: string): Promise<Result<PeriodRow>> {
+  return writeFact(ctx, async (fact) => {
+    const known = (await readPeriods(fact.trx)).find((row) => row.period === period);
+    if (known !== undefined) return accept(known);
+    const row = { period, closed_at: fact.now, closed_by: by };
+    await insertPeriod(fact.trx, row);
+    fact.record({ type: "period.closed", aggregate: period, body: { period, by } });
+    return accept(row);
+  });
+}
+
+/** The oldest month that is open; undefined while nothing ever happened to money. */
+async function nextPeriod(ctx: Context): Promise<PeriodBounds | undefined> {
+  const newest = await findNewestPeriod(ctx.db);
+  if (newest !== undefined) {
+    const bounds = boundsOf(newest.period);
+    return bounds.ok ? boundsAround(bounds.value.until) : undefined;
+  }
+  const first = await findFirstValueAt(ctx.db);
+  return first === undefined ? undefined : boundsAround(first);
+}
+
+/** Months closed in one sweep. */
+const MAX_DUE = 12;
+
+/** Closes the months that are due, the oldest first. */
+export async function closeDuePeriods(ctx: Context): Promise<void> {
+  const after = ctx.config.money.closeAfterSeconds;
+  if (after === undefined) return;
+  for (let closed = 0; closed < MAX_DUE; closed += 1) {
+    const next = await nextPeriod(ctx);
+    if (next === undefined || nowSeconds(ctx) < next.until + after) return;
+    const result = await closePeriod(ctx, next.period, "timer");
+    if (!result.ok) {
+      ctx.log.warn({ period: next.period, refusal: result.refusal }, "a month could not be closed");
+      return;
+    }
+  }
+}
+
+export interface PeriodView {
+  readonly period: string;
+  readonly state: "open" | "closed";
+  readonly from: string;
+  readonly until: string;
+  readonly closed_at?: string;
+  readonly closed_by?: string;
+}
+
+/** The months that are closed and those that are open, newest first. */
+export async function listPeriods(ctx: Context): Promise<readonly PeriodView[]> {
+  const closed = (await readPeriods(ctx.db)).map((row) => viewOf(row.period, row));
+  const open: PeriodView[] = [];
+  for (let next = await nextPeriod(ctx); next !== undefined; next = boundsAround(next.until)) {
+    open.unshift(viewOf(next.period));
+    if (next.period >= periodOf(nowSeconds(ctx))) break;
+  }
+  return [...open, ...closed];
+}
+
+export function viewOf(period: string, row?: PeriodRow): PeriodView {
+  const bounds = boundsOf(period);
+  if (!bounds.ok) throw new TypeError(bounds.refusal.detail);
+  const { from, until } = bounds.value;
+  return {
+    period,
+    state: row === undefined ? "open" : "closed",
+    from: formatInstant(from),
+    until: formatInstant(until),
+    ...(row === undefined ? {} : { closed_at: formatInstant(row.closed_at), closed_by: row.closed_by }),
+  };
+}

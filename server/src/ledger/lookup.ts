@@ -1,0 +1,16 @@
+/** What other slices may ask of the ledger. */
+export { type PeriodBounds, boundsAround, boundsOf, periodOf } from "./periods.ts";
+export { poolOf, versionOfPool } from "./split-pool.ts";
+export {
+  type AccountName,
+  type AccountRow,
+  type EntryRow,
+  type TransactionRow,
+  findTransaction,
+  readAccountEntries,
+  readAccounts,
+  readBalanceBefore,
+  readEntriesOf,
+  readSumBetween,
+  readTransactionsByReference,
+} from "./store.ts";

@@ -1,0 +1,27 @@
+import { MAX_FEE_BPS } from "@licet/protocol";
+
+/** What an operator says about money. */
+export interface MoneyConfig {
+  /** The platform's fee, in basis points, of datasets that name none. */
+  readonly platformFeeBps: number;
+  /** How long after its end a month is closed; undefined means by hand. */
+  readonly closeAfterSeconds: number | undefined;
+}
+
+export type ReadNumber = (
+  name: string,
+  fallback: number,
+  range: { readonly min: number; readonly max: number },
+) => number;
+
+const HOUR_SECONDS = 3_600;
+/** So that clocks which differ, and charges that are being written, are on one side of a period's end. */
+const MIN_CLOSE_HOURS = 1;
+
+export function readMoney(readNumber: ReadNumber): MoneyConfig {
+  const hours = readNumber("LICET_CLOSE_AFTER_HOURS", 72, { min: 0, max: 744 });
+  return {
+    platformFeeBps: readNumber("LICET_PLATFORM_FEE_BPS", 0, { min: 0, max: MAX_FEE_BPS }),
+    closeAfterSeconds: hours === 0 ? undefined : Math.max(hours, MIN_CLOSE_HOURS) * HOUR_SECONDS,
+  };
+}
