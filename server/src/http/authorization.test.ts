@@ -38,6 +38,7 @@ const VALUES: Readonly<Record<string, string>> = {
   jti: `ctok_${"A".repeat(22)}`,
   version: "1",
   name: "nothing",
+  period: "2020-01",
   code: "not_found",
   kid: "A".repeat(43),
 };
