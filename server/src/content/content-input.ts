@@ -39,7 +39,9 @@ export const contentInputSchema = z
       .int()
       .min(0)
       .optional()
-      .openapi({ description: "tokens of a text by the platform's count, for datasets that split what they earn by them" }),
+      .openapi({
+        description: "tokens of a text by the platform's count, for datasets that split what they earn by them",
+      }),
     license: z.string().refine(isLicense, "expected a license such as paid_training:1.0").optional(),
     lineage: z
       .array(z.string().max(2_048).refine(isLineage, "expected content:<id>, dataset:<id> or a URL"))

@@ -55,9 +55,18 @@ export const EVENT_JOBS = {
   "dataset.offered": ["register-dataset"],
   "receipt.accepted": [],
   "pool.split": [],
-  "period.closed": [],
+  "period.closed": ["issue-invoices"],
   "payment.recorded": [],
   "ledger.reversed": [],
+  "invoice.issued": [],
+  "payout-details.changed": [],
+  "payout-batch.created": [],
+  "payout.created": [],
+  "payout.sent": [],
+  "payout.paid": [],
+  "payout.failed": [],
+  "payout.returned": [],
+  "payout.held": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

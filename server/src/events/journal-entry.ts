@@ -60,6 +60,11 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "client.ended": ["client_id"],
   "client.credentials-changed": ["client_id"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
+  "payout.created": ["payout_id", "batch_id", "creator_id", "adapter", "currency", "amount_micros"],
+  "payout.sent": ["payout_id", "external_id"],
+  "payout.paid": ["payout_id", "external_id"],
+  "payout.failed": ["payout_id"],
+  "payout.returned": ["payout_id", "returned_micros"],
 };
 
 /** Kept so that they can be missed, or lifted again: losing one brings nothing back that was refused. */
@@ -71,6 +76,10 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "dataset.published",
   "client.resumed",
   "receipt.accepted",
+  "payout.sent",
+  "payout.paid",
+  "payout.failed",
+  "payout.returned",
 ]);
 
 /** True for a fact that must be in the journal before it is answered. */

@@ -39,6 +39,7 @@ const VALUES: Readonly<Record<string, string>> = {
   version: "1",
   code: "not_found",
   kid: "A".repeat(43),
+  period: "2026-11",
 };
 
 async function call(caller: Caller, name: string, headers: Record<string, string> = {}): Promise<Answer> {
