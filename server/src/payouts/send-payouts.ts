@@ -1,6 +1,6 @@
 import type { Context } from "../context.ts";
 import { PAYOUT_ADAPTERS, adapterOf } from "./adapters.ts";
-import type { Absent, PayoutAdapter, PayoutOrder, PayoutOutcome } from "./payout-adapter.ts";
+import type { PayoutAdapter, PayoutOrder, PayoutOutcome } from "./payout-adapter.ts";
 import { destinationLabel, openDestination } from "./payout-details.ts";
 import { settlePayout } from "./settle-payout.ts";
 import { type PayoutRow, claimPayouts, deleteStripeEvents, postpone, readPayoutsOfBatch } from "./store.ts";
@@ -11,8 +11,8 @@ const RETRY_SECONDS = [5, 30, 120, 600, 1_800, 3_600, 7_200, 10_800, 10_800] as 
 const LOOK_SECONDS = 3_600;
 /** `Retry-After` lengthens a wait by no more than this. */
 const MAX_RETRY_AFTER_SECONDS = 3_600;
-/** Longer than all attempts of one claim can take; should this process die, another one tries after it. */
-const LEASE_MS = 240_000;
+/** Longer than a look and an attempt can take; should this process die, another one tries after it. */
+const LEASE_MS = 30_000;
 /** Claims of one adapter in one sweep. */
 const MAX_CLAIMS = 500;
 const BY_SENDER = "sender";
@@ -34,14 +34,9 @@ async function sendClaim(ctx: Context, adapter: PayoutAdapter): Promise<boolean>
   const { name, maxAtOnce } = adapter;
   const claim = { adapter: name, nowMs, leaseUntilMs: nowMs + LEASE_MS, limit: maxAtOnce };
   const rows = await claimPayouts(ctx.db, claim);
-  const unsent: PayoutRow[] = [];
-  for (const row of rows) {
-    // Whoever tried before may have got further than is written down.
-    const found = row.attempts > 1 || row.state === "unknown" ? await adapter.find(orderOf(ctx, row)) : ABSENT;
-    if (found.kind !== "absent") await record(ctx, row, found);
-    else if (row.state === "unknown") await record(ctx, row, NEVER_SENT);
-    else unsent.push(row);
-  }
+  const unsent = (
+    await Promise.all(rows.map(async (row) => ((await settleFound(ctx, adapter, row)) ? [] : [row])))
+  ).flat();
   if (unsent.length === 0) return rows.length > 0;
   const batchId = unsent[0]?.batch_id ?? "";
   const outcomes = await adapter.send(
@@ -52,7 +47,15 @@ async function sendClaim(ctx: Context, adapter: PayoutAdapter): Promise<boolean>
   return true;
 }
 
-const ABSENT: Absent = { kind: "absent" };
+/** Whoever tried before may have got further than is written down. Answers false when the payout is still to be sent. */
+async function settleFound(ctx: Context, adapter: PayoutAdapter, row: PayoutRow): Promise<boolean> {
+  if (row.attempts <= 1 && row.state !== "unknown") return false;
+  const found = await adapter.find(orderOf(ctx, row));
+  if (found.kind === "absent" && row.state !== "unknown") return false;
+  await record(ctx, row, found.kind === "absent" ? NEVER_SENT : found);
+  return true;
+}
+
 const NEVER_SENT: PayoutOutcome = { kind: "failed", reason: "it was not sent: there is no transfer of it" };
 const UNTOLD: PayoutOutcome = { kind: "unclear", reason: "the adapter said nothing of it" };
 
