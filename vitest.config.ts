@@ -55,6 +55,7 @@ export default defineConfig({
           exclude: ["**/*.node.test.ts", ...notHere],
           fsModuleCache: false,
           isolate: false,
+          testTimeout: 30_000,
         },
       },
       { ...inNode, test: { name: "packaging", include: ["test/packaging/*.test.ts"] } },

@@ -54,7 +54,7 @@ const WITHOUT_JOURNAL =
   "Warning: without the journal, whatever was revoked, withdrawn or suspended after the backup stands again, although its creators were told that it is over. Find out what that was and revoke it by hand before you serve.";
 
 function describe(report: JsonObject): readonly string[] {
-  const { replayed_facts, replayed, lost_consents, lost_receipts, lost_datasets, held_payouts } = report;
+  const { replayed_facts, replayed, lost_consents, lost_licenses, lost_receipts, lost_datasets, held_payouts } = report;
   const changes = isJsonObject(replayed) ? Object.entries(replayed) : [];
   const done = report["is_dry_run"] === true ? "This was a dry run; the database is as it was." : "Restored.";
   return [
@@ -64,6 +64,7 @@ function describe(report: JsonObject): readonly string[] {
       : ["Nothing was replayed: there was no journal."]),
     ...changes.map(([type, times]) => `  ${type}: ${say(times)}`),
     ...describeLost("consents accepted since; they are refused now, so ask their creators again", lost_consents),
+    ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),
     ...describeLost("datasets published since; publish them again", lost_datasets),
     ...describeLost(

@@ -1,3 +1,4 @@
+export * from "./agreement-acceptance.ts";
 export * from "./base64url.ts";
 export * from "./compact-jws.ts";
 export * from "./consent-acceptance.ts";
@@ -16,6 +17,7 @@ export * from "./instant.ts";
 export * from "./json.ts";
 export * from "./key-set.ts";
 export * from "./keys.ts";
+export * from "./license-token.ts";
 export * from "./manifest.ts";
 export * from "./media-type.ts";
 export * from "./merkle.ts";

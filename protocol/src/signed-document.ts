@@ -17,6 +17,7 @@ export const DOCUMENT_TYPES = {
   "key-set": { purpose: "document", durable: false },
   "creator-key": { purpose: "document", durable: false },
   terms: { purpose: "document", durable: true },
+  agreement: { purpose: "document", durable: true },
   "consent-acceptance": { purpose: "document", durable: true },
   manifest: { purpose: "document", durable: true },
   "current-manifest": { purpose: "document", durable: false },

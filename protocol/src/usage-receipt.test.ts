@@ -58,7 +58,7 @@ test.each(["tokens", "seconds"] as const)(
     const countersignature = await countersignReceipt(
       sent.value,
       "https://platform.example",
-      "2027-01-15T08:01:00Z",
+      { acceptedAt: "2027-01-15T08:01:00Z", flags: unit === "tokens" ? [] : ["late"] },
       await signerOf(testKey("platform_receipt")),
     );
     expect(

@@ -4,6 +4,7 @@ import { parseInstant } from "./instant.ts";
 import { type JsonObject, type JsonValue, canonicalBytes } from "./json.ts";
 import { ALGORITHMS, type Algorithm, type VerificationKey, isInForce } from "./keys.ts";
 import type { KeySet } from "./key-set.ts";
+import { currencyShape } from "./manifest.ts";
 import { type Result, accept, refuse } from "./refusal.ts";
 import {
   anything,
@@ -11,6 +12,7 @@ import {
   exactly,
   identifier,
   instant,
+  listOf,
   matching,
   objectOf,
   oneOf,
@@ -29,7 +31,7 @@ export const USAGE_UNITS = ["tokens", "seconds", "items", "images", "bytes"] as 
 const NONCE = /^[A-Za-z0-9_-]{16,128}$/;
 
 /** `meta-llama/Llama-3.1-8B`, `llama3:8b`: whatever the field calls its models. */
-const MODEL_ID = /^[\x21-\x7e]{1,256}$/;
+export const MODEL_ID = /^[\x21-\x7e]{1,256}$/;
 
 const USAGE_RECEIPT = objectOf(
   {
@@ -49,14 +51,15 @@ const USAGE_RECEIPT = objectOf(
     period: objectOf({ from: instant, to: instant }),
     signature: textUpTo(128),
   },
-  { tokens_used: count, license_id: identifier, test: anything },
+  { tokens_used: count, license_id: identifier, currency: currencyShape, test: anything },
 );
 
 /**
  * A marketplace's signed word on what it used: the brief's `receipt_id model_id tokens_used
  * licensed_at signature`, and ours. `iss` is the marketplace, `aud` the platform's origin,
  * `dataset_fingerprint` the `items_root` of the version, `tokens_used` repeats `usage.count` when
- * the unit is tokens.
+ * the unit is tokens. `license_id` names the license that the use was under, which a platform that
+ * issues licenses demands; `currency`, where it is there, must be the dataset's.
  */
 export type UsageReceipt = ReturnType<typeof USAGE_RECEIPT>;
 
@@ -118,42 +121,69 @@ export function receiptSha256(document: JsonObject): string {
   return sha256Hex(canonicalBytes(without(document, ["countersignature", "log_proof"])));
 }
 
+/**
+ * What acceptance found worth saying, none of which keeps a receipt from counting: `late` (used
+ * before something was taken back, handed in afterwards), `spans_revocation` (the period holds the
+ * instant at which something was taken back), `after_revocation` (used afterwards: a breach, kept as
+ * evidence, and owed), `license_ended` (used after the license was over), `over_cap` (beyond what
+ * the license allows to spend, and owed).
+ */
+export type ReceiptFlag = "late" | "spans_revocation" | "after_revocation" | "license_ended" | "over_cap";
+export const RECEIPT_FLAGS = [
+  "late",
+  "spans_revocation",
+  "after_revocation",
+  "license_ended",
+  "over_cap",
+] as const satisfies readonly ReceiptFlag[];
+
 /** The platform's word that it has the receipt: `signatures` are over the whole, by a key of purpose `receipt`. */
 export interface Countersignature {
   readonly key_id: string;
   readonly alg: Algorithm;
   readonly sig: string;
   readonly accepted_at: string;
+  /** Absent when there is nothing to say. */
+  readonly flags?: readonly ReceiptFlag[];
   readonly test?: true;
 }
 
 const COUNTERSIGNATURE = objectOf(
   { key_id: textUpTo(128), alg: oneOf(...ALGORITHMS), sig: textUpTo(128), accepted_at: instant },
-  { test: anything },
+  { flags: listOf(oneOf(...RECEIPT_FLAGS), { min: 1, max: RECEIPT_FLAGS.length }), test: anything },
 );
 
-function countersigned(
-  receipt: JsonObject,
-  iss: string,
-  { accepted_at, test }: { readonly accepted_at: string; readonly test?: JsonValue | undefined },
-): JsonObject {
+/** What a countersignature says beside the receipt it is of. */
+interface Said {
+  readonly accepted_at: string;
+  readonly flags?: readonly ReceiptFlag[] | undefined;
+  readonly test?: JsonValue | undefined;
+}
+
+function countersigned(receipt: JsonObject, iss: string, { accepted_at, flags, test }: Said): JsonObject {
   return {
     type: "receipt-countersignature",
     iss,
     receipt_sha256: receiptSha256(receipt),
     accepted_at,
+    ...(flags === undefined ? {} : { flags }),
     ...(test === undefined ? {} : { test }),
   };
+}
+
+export interface Acceptance {
+  readonly acceptedAt: string;
+  readonly flags: readonly ReceiptFlag[];
 }
 
 /** Countersigns an accepted receipt. */
 export async function countersignReceipt(
   receipt: JsonObject,
   iss: string,
-  acceptedAt: string,
+  { acceptedAt, flags }: Acceptance,
   signer: Signer,
 ): Promise<Countersignature> {
-  const said = { accepted_at: acceptedAt, ...testMark(signer) };
+  const said = { accepted_at: acceptedAt, ...(flags.length === 0 ? {} : { flags }), ...testMark(signer) };
   const sig = encodeBase64url(
     await signer.sign(signedBytes("receipt-countersignature", countersigned(receipt, iss, said))),
   );
@@ -164,8 +194,8 @@ export async function countersignReceipt(
 export async function verifyCountersignature(receipt: JsonObject, keys: KeySet): Promise<Result<true>> {
   const read = readShape(COUNTERSIGNATURE, receipt["countersignature"] ?? null, "countersignature", "document_invalid");
   if (!read.ok) return read;
-  const { accepted_at, test, ...signature } = read.value;
-  const document = { ...countersigned(receipt, keys.iss, { accepted_at, test }), signatures: [signature] };
+  const { accepted_at, flags, test, ...signature } = read.value;
+  const document = { ...countersigned(receipt, keys.iss, { accepted_at, flags, test }), signatures: [signature] };
   const verified = await verifyDocument(document, {
     type: "receipt-countersignature",
     keys,
@@ -175,11 +205,12 @@ export async function verifyCountersignature(receipt: JsonObject, keys: KeySet):
 }
 
 function toJson(content: Omit<UsageReceipt, "signature">): JsonObject {
-  const { tokens_used, license_id, test, ...required } = content;
+  const { tokens_used, license_id, currency, test, ...required } = content;
   return {
     ...required,
     ...(tokens_used === undefined ? {} : { tokens_used }),
     ...(license_id === undefined ? {} : { license_id }),
+    ...(currency === undefined ? {} : { currency }),
     ...(test === undefined ? {} : { test }),
   };
 }

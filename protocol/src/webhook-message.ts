@@ -31,12 +31,25 @@ export const CHANGES = [
  */
 export const NOTICES = ["test", "endpoint_failing", "endpoint_disabled"] as const;
 export type Notice = (typeof NOTICES)[number];
-export type Change = (typeof CHANGES)[number] | Notice;
 
-/** Changes after which something must stop. They never wait behind another message. */
+/** What is said of a marketplace's own license, or of its request for one: to this marketplace alone. */
+export const LICENSE_CHANGES = [
+  "license_issued",
+  "license_denied",
+  "license_renewed",
+  "license_revoked",
+  "license_expired",
+] as const;
+export type LicenseChange = (typeof LICENSE_CHANGES)[number];
+export type Change = (typeof CHANGES)[number] | Notice | LicenseChange;
+
+/** Changes after which something of a dataset must stop, whoever uses it. They never wait behind another message. */
 export const REFUSING_CHANGES: readonly Change[] = ["revoked", "suspended", "expired", "withdrawn", "erased"];
 
-const BRIEF = { dataset_id: identifier, change: oneOf(...CHANGES, ...NOTICES) };
+/** Changes after which a model must stop using a dataset, because its license is over. They do not wait either. */
+export const LICENSE_ENDINGS: readonly Change[] = ["license_revoked", "license_expired"];
+
+const BRIEF = { dataset_id: identifier, change: oneOf(...CHANGES, ...NOTICES, ...LICENSE_CHANGES) };
 const BRIEF_OPTIONAL = { jti: jtiShape, content_id: identifier, revoked_at: instant };
 const ENVELOPE = { event_id: identifier, endpoint_id: identifier, sequence: count, sent_at: instant };
 const STATE = {
@@ -48,6 +61,13 @@ const STATE = {
   }),
 };
 const OF_NOTICES = { reason: textUpTo(MAX_REASON_LENGTH), disable_at: instant };
+const OF_LICENSES = {
+  license_id: identifier,
+  request_id: identifier,
+  model_fingerprint: sha256,
+  license_expires_at: instant,
+  reason: textUpTo(MAX_REASON_LENGTH),
+};
 /** `true` in everything that a server in test mode sends. */
 const TEST = { test: anything };
 
@@ -56,7 +76,18 @@ const SENT_NOTICE = objectOf(
   { dataset_id: identifier, change: oneOf(...NOTICES), ...ENVELOPE },
   { ...OF_NOTICES, ...TEST },
 );
-const RECEIVED_EVENT = objectOf(BRIEF, { ...BRIEF_OPTIONAL, ...ENVELOPE, ...STATE, ...OF_NOTICES, ...TEST });
+const SENT_LICENSE_NOTICE = objectOf(
+  { dataset_id: identifier, change: oneOf(...LICENSE_CHANGES), ...ENVELOPE, model_fingerprint: sha256 },
+  { ...OF_LICENSES, ...TEST },
+);
+const RECEIVED_EVENT = objectOf(BRIEF, {
+  ...BRIEF_OPTIONAL,
+  ...ENVELOPE,
+  ...STATE,
+  ...OF_NOTICES,
+  ...OF_LICENSES,
+  ...TEST,
+});
 
 /**
  * The body of `POST …/webhooks/consent-updated` as Licet sends it: the brief's `dataset_id change
@@ -66,6 +97,15 @@ export type WebhookEvent = ReturnType<typeof SENT_EVENT>;
 
 /** The body of a notice as Licet sends it: why, and for `endpoint_failing` when it will be disabled. */
 export type WebhookNotice = ReturnType<typeof SENT_NOTICE>;
+
+/**
+ * The body of a notice about a license as Licet sends it: `license_id` of the license, `request_id`
+ * of the request that was decided, and for which model. It says nothing about the dataset's state.
+ */
+export type LicenseNotice = ReturnType<typeof SENT_LICENSE_NOTICE>;
+
+/** The longest `reason` that a message carries. */
+export const MAX_WEBHOOK_REASON = MAX_REASON_LENGTH;
 
 /**
  * The body as a receiver reads it. The brief's members are enough: a signed refusal is never lost

@@ -17,6 +17,11 @@ import {
 export {
   CHANGES,
   type Change,
+  LICENSE_CHANGES,
+  LICENSE_ENDINGS,
+  type LicenseChange,
+  type LicenseNotice,
+  MAX_WEBHOOK_REASON,
   MAX_WEBHOOK_BYTES,
   NOTICES,
   type Notice,

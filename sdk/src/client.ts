@@ -35,6 +35,8 @@ import {
 } from "./api-requests.ts";
 import { MAX_PAGE_BYTES } from "./limits.ts";
 import { type ClientOptions, authorizeCalls } from "./authorized-calls.ts";
+import { epochSeconds } from "./clock.ts";
+import { type LicenseCalls, licenseCalls } from "./licenses.ts";
 import type { Answer } from "./problem.ts";
 
 /**
@@ -43,7 +45,7 @@ import type { Answer } from "./problem.ts";
  * @example createClient({ origin, clientId, clientSecret, scope: MARKETPLACE_SCOPE })
  */
 export const MARKETPLACE_SCOPE =
-  "datasets:read receipts:read receipts:write marketplaces:read webhooks:read webhooks:write";
+  "datasets:read licenses:read licenses:write receipts:read receipts:write marketplaces:read webhooks:read webhooks:write";
 
 /**
  * The platform's HTTP surface as functions. Each answers a value or a {@link LicetProblem}; none
@@ -51,7 +53,7 @@ export const MARKETPLACE_SCOPE =
  *
  * @example const page = await client.listDatasets({ limit: 100 });
  */
-export interface LicetClient {
+export interface LicetClient extends LicenseCalls {
   readonly origin: string;
   /** A bearer token for this origin, fetched or still held. */
   readonly accessToken: () => Promise<Answer<string>>;
@@ -82,8 +84,10 @@ export interface LicetClient {
  */
 export function createClient(options: ClientOptions): LicetClient {
   const { origin } = options;
-  const { accessToken, call } = authorizeCalls(options, MARKETPLACE_SCOPE);
+  const calls = authorizeCalls(options, MARKETPLACE_SCOPE);
+  const { accessToken, call } = calls;
   return {
+    ...licenseCalls(origin, calls, options.now ?? epochSeconds),
     origin,
     accessToken,
     listDatasets: (page) => call(datasetsRequest(origin, page), parseDatasets),

@@ -14,6 +14,19 @@ export {
   type VerifiedItem,
 } from "./dataset-report.ts";
 export { type DatasetSource, type HttpSourceOptions, httpSource } from "./dataset-source.ts";
+export {
+  type Accepting,
+  type Agreement,
+  type FreshToken,
+  type IssuedLicense,
+  type License,
+  type LicenseCalls,
+  type LicenseOutcome,
+  type LicenseQuery,
+  type LicenseRequest,
+  type LicenseWish,
+  type Patience,
+} from "./licenses.ts";
 export * from "./limits.ts";
 export { type Answer, type LicetProblem, parseAnswer, parseProblem } from "./problem.ts";
 export * from "./send.ts";

@@ -1,4 +1,5 @@
 import { pino } from "pino";
+import { publishBuiltInAgreement } from "./agreements/publish-agreement.ts";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import type { Clock, Context } from "./context.ts";
@@ -31,7 +32,9 @@ import { recordIssuedToken } from "./interactions/record-interactions.ts";
 import { type Jobs, type QueueName, startJobs } from "./jobs/jobs.ts";
 import { hasSigningKeys, loadSigningKeys } from "./keys/load-signing-keys.ts";
 import { opensKeys } from "./keys/open-keys.ts";
+import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
+import { expireLicenses } from "./licenses/end-license.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { createDueBatches } from "./payouts/schedule-batches.ts";
@@ -79,6 +82,7 @@ const SWEEP_SECONDS = {
   compaction: 5,
   drafts: 30,
   keys: 10,
+  periods: 60,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -171,6 +175,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await publishKeySet(ctx);
   await finishAcceptances(ctx);
   await publishBuiltInTerms(ctx);
+  await publishBuiltInAgreement(ctx);
   await publishRevocationView(ctx);
   const deliveries = startDeliveries(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
@@ -276,7 +281,9 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
     ctx.journal.sweep({ beforeMs: ctx.clock.nowMs() - UNWRITTEN_MS }),
   );
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

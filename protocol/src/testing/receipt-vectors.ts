@@ -100,6 +100,7 @@ function valid(): readonly Vector[] {
       asked(signedReceipt({ license_id: "lic_1" })),
       answerTo(signedReceipt({ license_id: "lic_1" })),
     ),
+    accepted("in a currency", asked(signedReceipt({ currency: "USD" })), answerTo(signedReceipt({ currency: "USD" }))),
     accepted("a period shorter than a second", asked(instantaneous), answerTo(instantaneous)),
   ];
 }
@@ -117,6 +118,8 @@ const INVALID: Record<string, JsonMembers> = {
   "a negative count": { usage: { unit: "tokens", count: -1 }, tokens_used: -1 },
   "tokens_used unlike the count": { tokens_used: 119_999 },
   "tokens_used beside another unit": { usage: { unit: "seconds", count: 120_000 } },
+  "a count with a fraction is no I-JSON, and as text no count": { usage: { unit: "tokens", count: "1.5" } },
+  "a currency in words": { currency: "dollars" },
   "a short nonce": { nonce: "short" },
   "a nonce of 129 characters": { nonce: "a".repeat(129) },
   "a period without an end": { period: { from: instantAt(NOW) } },
@@ -181,7 +184,9 @@ function countersigned(receipt: JsonMembers, key: TestKey = receiptKey, members:
   };
   const { signatures } = signed(document, key);
   const [signature] = signatures as readonly JsonMembers[];
-  const said = members["test"] === undefined ? {} : { test: members["test"] };
+  const said = Object.fromEntries(
+    ["flags", "test"].flatMap((name) => (members[name] === undefined ? [] : [[name, members[name]]])),
+  );
   return { ...receipt, countersignature: { ...signature, accepted_at: acceptedAt, ...said } };
 }
 
@@ -189,9 +194,29 @@ function countersignatures(): readonly Vector[] {
   const receipt = signedReceipt({});
   const good = countersigned(receipt);
   const counter = good["countersignature"] as JsonMembers;
+  const { flags: _flags, ...silent } = countersigned(receipt, receiptKey, { flags: ["late"] })[
+    "countersignature"
+  ] as JsonMembers;
   const refusedWith = (name: string, code: string, document: JsonMembers) => refused(name, code, { document });
   return [
     accepted("a countersignature", { document: good }),
+    accepted("with something to say", {
+      document: countersigned(receipt, receiptKey, { flags: ["late", "over_cap"] }),
+    }),
+    refusedWith("what it said is left out", "signature_invalid", {
+      ...receipt,
+      countersignature: silent,
+    }),
+    refusedWith(
+      "something to say that nobody knows",
+      "document_invalid",
+      countersigned(receipt, receiptKey, { flags: ["odd"] }),
+    ),
+    refusedWith(
+      "an empty list of things to say",
+      "document_invalid",
+      countersigned(receipt, receiptKey, { flags: [] }),
+    ),
     accepted("a log proof added later", { document: { ...good, log_proof: { index: 1 } } }),
     accepted("from a test server, where tests are allowed", {
       document: countersigned(receipt, receiptKey, { test: true }),

@@ -17,6 +17,7 @@ export const documentKeyEs256 = testKey("platform_document_es256");
 export const retiredKey = testKey("platform_document_retired");
 export const compromisedKey = testKey("platform_document_compromised");
 export const receiptKey = testKey("platform_receipt");
+export const licenseKey = testKey("platform_license");
 export const anaKey = testKey("creator_ana");
 export const bramKey = testKey("creator_bram");
 export const marketplaceKey = testKey("marketplace");

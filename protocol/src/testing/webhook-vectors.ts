@@ -30,6 +30,17 @@ const NOTICE = {
   reason: "failing",
   disable_at: instantAt(NOW + 86_400),
 };
+/** What makes it a notice about a license: it is about the dataset, and says nothing of its state. */
+const LICENSE_NOTICE = {
+  jti: undefined,
+  revoked_at: undefined,
+  dataset: undefined,
+  license_id: "lic_1",
+  request_id: "lrq_1",
+  model_fingerprint: HASH,
+  license_expires_at: instantAt(NOW + 86_400),
+  reason: "over the cap",
+};
 const BODY = JSON.stringify(EVENT);
 const { current, next } = WEBHOOK_SECRETS;
 
@@ -78,6 +89,7 @@ function valid(): readonly Vector[] {
   const answer = { event_id: "evt_1", change: "revoked" };
   const changes = ["granted", "suspended", "resumed", "expired", "withdrawn", "erased", "published"];
   const notices = ["test", "endpoint_failing", "endpoint_disabled"];
+  const licenses = ["license_issued", "license_denied", "license_renewed", "license_revoked", "license_expired"];
   const good = headersOf(BODY);
   const spaced = `${JSON.stringify(EVENT, null, 2)}\n`;
   return [
@@ -117,6 +129,9 @@ function valid(): readonly Vector[] {
     ...changes.map((change) => accepted(`change ${change}`, withEvent({ change }), { event_id: "evt_1", change })),
     ...notices.map((change) =>
       accepted(`notice ${change}`, withEvent({ change, ...NOTICE }), { event_id: "evt_1", change }),
+    ),
+    ...licenses.map((change) =>
+      accepted(`notice ${change}`, withEvent({ change, ...LICENSE_NOTICE }), { event_id: "evt_1", change }),
     ),
   ];
 }

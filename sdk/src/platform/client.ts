@@ -3,6 +3,14 @@ import { parseObject } from "../api-answers.ts";
 import type { Page } from "../api-answers.ts";
 import { type JsonCall, type PageQuery, jsonRequest } from "../api-requests.ts";
 import { type ClientOptions, authorizeCalls } from "../authorized-calls.ts";
+import {
+  type License,
+  type LicenseRequest,
+  parseLicense,
+  parseLicenseRequest,
+  parseLicenseRequests,
+  parseLicenses,
+} from "../licenses.ts";
 import { MAX_PAGE_BYTES } from "../limits.ts";
 import type { Answer } from "../problem.ts";
 import type { ApiRequest } from "../send.ts";
@@ -35,7 +43,7 @@ import {
  * @example createPlatformClient({ origin, clientId, clientSecret, scope: PLATFORM_SCOPE })
  */
 export const PLATFORM_SCOPE =
-  "creators:read creators:write sessions:write content:read content:write consents:read consents:write datasets:read datasets:write marketplaces:read receipts:read";
+  "creators:read creators:write sessions:write content:read content:write consents:read consents:write datasets:read datasets:write marketplaces:read licenses:read licenses:approve receipts:read";
 
 /** Works that one call of `registerWorks` sends; more go in several calls. */
 export const MAX_WORKS_PER_CALL = 1_000;
@@ -93,6 +101,18 @@ export interface PlatformClient {
   /** The same content again is the same version. */
   readonly publishDataset: (input: JsonObject) => Promise<Answer<PublishedDataset>>;
   readonly offerDataset: (datasetId: string, marketplaceId: string) => Promise<Answer<Offer>>;
+  readonly getLicensePolicy: (datasetId: string) => Promise<Answer<JsonObject>>;
+  readonly setLicensePolicy: (datasetId: string, policy: JsonObject) => Promise<Answer<JsonObject>>;
+  readonly listLicenseRequests: (
+    query?: PageQuery & { readonly dataset_id?: string; readonly state?: LicenseRequest["state"] },
+  ) => Promise<Answer<Page<LicenseRequest>>>;
+  readonly approveLicense: (requestId: string, terms?: JsonObject) => Promise<Answer<License>>;
+  /** Never without a reason: the marketplace reads it. */
+  readonly denyLicense: (requestId: string, reason: string) => Promise<Answer<LicenseRequest>>;
+  readonly listLicenses: (
+    query?: PageQuery & { readonly dataset_id?: string; readonly marketplace_id?: string },
+  ) => Promise<Answer<Page<License>>>;
+  readonly revokeLicense: (licenseId: string, reason: string) => Promise<Answer<License>>;
   /** Any other route: the answer's JSON object as it is. */
   readonly sendJson: (call: JsonCall) => Promise<Answer<JsonObject>>;
 }
@@ -141,6 +161,24 @@ export function createPlatformClient(options: ClientOptions): PlatformClient {
     publishDataset: (input) => call(again(post("/api/v1/datasets", input)), parsePublished),
     offerDataset: (datasetId, marketplaceId) =>
       call(again(post(`/api/v1/datasets/${segment(datasetId)}/offers`, { marketplace_id: marketplaceId })), parseOffer),
+    getLicensePolicy: (datasetId) => call(get(`/api/v1/datasets/${segment(datasetId)}/license-policy`), parseObject),
+    setLicensePolicy: (datasetId, policy) =>
+      call(
+        jsonRequest(origin, {
+          method: "PUT",
+          path: `/api/v1/datasets/${segment(datasetId)}/license-policy`,
+          body: policy,
+        }),
+        parseObject,
+      ),
+    listLicenseRequests: (query) => call(get("/api/v1/license-requests", { ...query }), parseLicenseRequests),
+    approveLicense: (requestId, terms) =>
+      call(post(`/api/v1/license-requests/${segment(requestId)}/approve`, terms), parseLicense),
+    denyLicense: (requestId, reason) =>
+      call(post(`/api/v1/license-requests/${segment(requestId)}/deny`, { reason }), parseLicenseRequest),
+    listLicenses: (query) => call(get("/api/v1/licenses", { ...query }), parseLicenses, MAX_PAGE_BYTES),
+    revokeLicense: (licenseId, reason) =>
+      call(again(post(`/api/v1/licenses/${segment(licenseId)}/revoke`, { reason })), parseLicense),
     sendJson: (json) => call(jsonRequest(origin, json), parseObject),
   };
 }

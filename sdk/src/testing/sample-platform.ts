@@ -312,7 +312,7 @@ async function receiptAnswer(state: SampleState, body: string): Promise<Response
   const countersignature = await countersignReceipt(
     document.value,
     state.facts.origin,
-    formatInstant(state.now()),
+    { acceptedAt: formatInstant(state.now()), flags: [] },
     state.facts.signers.receipt,
   );
   const kept: JsonObject = { ...document.value, countersignature: { ...countersignature } };

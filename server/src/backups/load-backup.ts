@@ -1,7 +1,7 @@
 import { ConfigError } from "../config.ts";
 import type { Trx } from "../db/open-database.ts";
 import { type BackupTable, readBackup } from "./backup-format.ts";
-import { createPartition, insertRows, moveSequences, readTables } from "./store.ts";
+import { createPartition, insertRows, moveSequences, readTables, withoutInsertTriggers } from "./store.ts";
 
 /** Rows inserted at once: as many as there are, up to one of these. */
 const BATCH_ROWS = 250;
@@ -17,6 +17,10 @@ export async function loadBackup(
   path: string,
   onRows: (table: string, count: number) => void,
 ): Promise<number> {
+  return withoutInsertTriggers(trx, () => loadRows(trx, path, onRows));
+}
+
+async function loadRows(trx: Trx, path: string, onRows: (table: string, count: number) => void): Promise<number> {
   const known = new Map((await readTables(trx)).map((table) => [table.table, table]));
   let table: BackupTable | undefined;
   let batch: string[] = [];

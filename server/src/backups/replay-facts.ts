@@ -14,6 +14,7 @@ import { addToView } from "../revocations/render-view.ts";
 import { restoreHolds } from "../revocations/restore-holds.ts";
 import { restoreStatuses } from "../status-lists/restore-statuses.ts";
 import { replayCredential } from "./replay-credentials.ts";
+import { replayLicenses } from "./replay-licenses.ts";
 import { replayPayouts } from "./replay-payouts.ts";
 import type { JournalEvent, JournalFact } from "./read-journal.ts";
 import { readListedJtis } from "./store.ts";
@@ -42,6 +43,7 @@ export async function replayFact(ctx: Context, past: JournalFact, replayed: Repl
     await replayConsents(fact, past.events, { touched, changed });
     await replayContent(fact, past.events, { touched, changed });
     await replayDatasets(fact, past.events, changed);
+    for (const type of await replayLicenses(fact, past.events, REPLAYED_REASON)) count(changed, type);
     await restoreHolds(fact, past.holds, REPLAYED_REASON);
     await refreshDatasets(fact, changed.datasetIds);
     await restoreStatuses(fact, past.statuses);

@@ -6,6 +6,7 @@ import { holdPayouts } from "../payouts/restore-payouts.ts";
 import { openFreshList } from "../status-lists/allocate-status.ts";
 import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
+import { refuseLostLicenses } from "./replay-licenses.ts";
 import { type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
   endSessions,
@@ -42,6 +43,8 @@ export interface Replay {
   readonly replayed: Readonly<Record<string, number>>;
   /** Consents accepted since the backup: refused from now on, because their creators could not take them back. */
   readonly lost_consents: Lost;
+  /** Licenses issued since the backup: their bits say revoked. */
+  readonly lost_licenses: Lost;
   readonly lost_receipts: Lost;
   readonly lost_datasets: Lost;
   /** Payouts that may have been sent since the backup: they are looked for, or settled by hand, before anything is paid again. */
@@ -85,6 +88,7 @@ export async function replayJournal(
     since.map((fact) => fact.serial),
   );
   const lostConsents = await refuseLostConsents(ctx, since);
+  const lostLicenses = await refuseLostLicenses(ctx, since);
   const heldPayouts = await holdPayouts(ctx);
   // Only now, when every list that a journal names is there too.
   await writeFact(ctx, async (fact) => {
@@ -98,6 +102,7 @@ export async function replayJournal(
     replayed_facts: since.length,
     replayed: Object.fromEntries(replayed),
     lost_consents: lostOf(lostConsents),
+    lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
     held_payouts: lostOf(heldPayouts),

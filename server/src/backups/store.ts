@@ -106,6 +106,30 @@ export async function insertRows(trx: Trx, { table, columns }: BackupTable, rows
   );
 }
 
+/** Triggers that act on inserted rows: what they made is in a backup already. */
+async function readInsertTriggers(trx: Trx): Promise<readonly { readonly table: string; readonly name: string }[]> {
+  const { rows } = await sql<{ table: string; name: string }>`
+    select class.relname as table, tgname as name
+      from pg_trigger join pg_class class on class.oid = tgrelid
+     where class.relnamespace = 'public'::regnamespace and not tgisinternal and tgtype & ${INSERT_TRIGGER} <> 0
+     order by class.relname, tgname`.execute(trx);
+  return rows;
+}
+
+/** `TRIGGER_TYPE_INSERT` of PostgreSQL's catalog. */
+const INSERT_TRIGGER = 4;
+
+/** Loads rows with what inserting usually causes left out, and turned on again afterwards. */
+export async function withoutInsertTriggers<T>(trx: Trx, load: () => Promise<T>): Promise<T> {
+  const triggers = await readInsertTriggers(trx);
+  for (const { table, name } of triggers)
+    await sql`alter table ${sql.table(table)} disable trigger ${sql.ref(name)}`.execute(trx);
+  const loaded = await load();
+  for (const { table, name } of triggers)
+    await sql`alter table ${sql.table(table)} enable trigger ${sql.ref(name)}`.execute(trx);
+  return loaded;
+}
+
 export async function createPartition(trx: Trx, table: string, { name, bound }: Partition): Promise<void> {
   await sql`create table if not exists ${sql.table(name)} partition of ${sql.table(table)} ${sql.raw(bound)}`.execute(
     trx,

@@ -4,6 +4,7 @@ import { type VersionStanding, readVersionsStanding } from "./standing.ts";
 import { type DatasetRow, findDataset, findVersion, readDatasetsById, readVersionsByName } from "./store.ts";
 
 /** What other slices may ask of datasets. */
+export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
 export { findOffer as findOfferOf } from "./offer-store.ts";
 export type { VersionStanding } from "./standing.ts";
 export { type VersionOffer, offerOf } from "./version-offer.ts";
@@ -18,6 +19,7 @@ export {
   readJtisOfCreator,
   readTouched,
 } from "./store.ts";
+export { type VersionTerms, termsOfVersion } from "./version-terms.ts";
 
 /** A dataset's present state as webhooks carry it. */
 export async function readDatasetState(db: Db | Trx, datasetId: string): Promise<WebhookEvent["dataset"]> {

@@ -12,6 +12,7 @@ export const documentPaths = {
   manifest: (datasetId: string, version: number) => `/datasets/${datasetId}/versions/${version}/manifest.json`,
   terms: (license: string, language?: string) =>
     `/terms/${license.replace(":", "/")}${language === undefined ? "" : `/${language}`}`,
+  agreement: (agreement: string) => `/agreements/${agreement.replace(":", "/")}`,
 } as const;
 
 const IDENTIFIER = "(?<identifier>[A-Za-z0-9_.~-]+)";
@@ -27,6 +28,7 @@ const PATTERNS: readonly RegExp[] = [
   new RegExp(`^/datasets/${IDENTIFIER}/manifest\\.json$`),
   new RegExp(`^/datasets/${IDENTIFIER}/versions/\\d{1,9}/manifest\\.json$`),
   /^\/terms\/[a-z0-9_]{1,64}\/\d{1,4}\.\d{1,4}(\/[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$/,
+  /^\/agreements\/[a-z0-9_]{1,64}\/\d{1,4}\.\d{1,4}$/,
 ];
 
 export function isDocumentPath(path: string): boolean {
@@ -43,9 +45,10 @@ const KINDS: readonly (readonly [start: string, kind: string])[] = [
   ["/.well-known/did.json", "did-document"],
   ["/status-lists/", "status-list"],
   ["/terms/", "terms"],
+  ["/agreements/", "agreement"],
 ];
 
-/** What kind of document lives at a path, for counting: one of eight words. */
+/** What kind of document lives at a path, for counting: one of nine words. */
 export function documentKindOf(path: string): string {
   const known = KINDS.find(([start]) => path.startsWith(start))?.[1];
   return known ?? (path.includes("/versions/") ? "manifest" : "current-manifest");
@@ -58,4 +61,5 @@ export const documentTags = {
   revocations: "licet-revocations",
   keys: "licet-keys",
   terms: "licet-terms",
+  agreements: "licet-agreements",
 } as const;

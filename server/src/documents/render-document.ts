@@ -68,6 +68,7 @@ const POLICIES: Partial<Record<DocumentContent["kind"], Policy>> = {
   [DID_DOCUMENT]: { clocked: false, changes: true },
   manifest: IMMUTABLE,
   terms: IMMUTABLE,
+  agreement: IMMUTABLE,
 };
 
 const REVALIDATE = `public, max-age=${TTL_SECONDS}`;

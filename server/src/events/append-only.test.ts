@@ -1,3 +1,4 @@
+import { accept } from "@licet/protocol";
 import { sql } from "kysely";
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -12,6 +13,8 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { postReceipt } from "../../../test/fixtures/receipts.ts";
+import { postTransactions } from "../ledger/post-transactions.ts";
+import { writeFact } from "./write-fact.ts";
 
 const platform = await startPlatform();
 const { db } = platform.server.ctx;
@@ -25,6 +28,10 @@ const APPEND_ONLY = [
   "dataset_consent",
   "usage_receipt",
   "revocation",
+  "ledger_account",
+  "ledger_transaction",
+  "ledger_entry",
+  "ledger_period",
 ];
 
 beforeAll(async () => {
@@ -36,7 +43,21 @@ beforeAll(async () => {
   await offerDataset(platform, dataset.dataset_id, marketplace);
   expectStatus(await postReceipt(platform, marketplace, dataset), 201);
   expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`), 200);
+  await payForIt(dataset.dataset_id, marketplace.marketplaceId);
 });
+
+/** Money that moved, and a month that is closed. */
+async function payForIt(datasetId: string, marketplaceId: string): Promise<void> {
+  await writeFact(platform.server.ctx, async (fact) => {
+    const entries = [
+      { account: { kind: "marketplace" as const, owner: marketplaceId }, amountMicros: 5n },
+      { account: { kind: "pool" as const, owner: `${datasetId}/1` }, amountMicros: -5n },
+    ];
+    postTransactions(fact, [{ kind: "license_fee", reference: "lic_1", currency: "USD", entries, explanation: {} }]);
+    return accept(true);
+  });
+  await db.insertInto("ledger_period").values({ period: "2025-12", closed_at: 1, closed_by: "test" }).execute();
+}
 
 async function rowsOf(table: string): Promise<readonly unknown[]> {
   return (await sql`select * from ${sql.table(table)}`.execute(db)).rows;

@@ -37,6 +37,7 @@ const VALUES: Readonly<Record<string, string>> = {
   id: "nothing-by-this-name",
   jti: `ctok_${"A".repeat(22)}`,
   version: "1",
+  name: "nothing",
   code: "not_found",
   kid: "A".repeat(43),
   period: "2026-11",

@@ -108,6 +108,32 @@ export const AUTHORIZATION = {
     marketplace: "datasets:read",
   },
 
+  "POST /api/v1/agreements": OPERATOR,
+  "GET /api/v1/agreements": { operator: true, platform: "licenses:read", marketplace: "licenses:read" },
+  "POST /api/v1/agreements/{name}/{version}/acceptances": { marketplace: "licenses:write" },
+  "GET /api/v1/agreements/{name}/{version}/acceptances": {
+    operator: true,
+    platform: "licenses:read",
+    marketplace: "licenses:read",
+  },
+
+  "POST /api/v1/datasets/{id}/licenses": { marketplace: "licenses:write" },
+  "GET /api/v1/datasets/{id}/license-policy": { operator: true, platform: "licenses:read" },
+  "PUT /api/v1/datasets/{id}/license-policy": { operator: true, platform: "licenses:approve" },
+  "GET /api/v1/licenses": { operator: true, platform: "licenses:read", marketplace: "licenses:read" },
+  "GET /api/v1/licenses/{id}": { operator: true, platform: "licenses:read", marketplace: "licenses:read" },
+  "POST /api/v1/licenses/{id}/tokens": { marketplace: "licenses:write" },
+  "POST /api/v1/licenses/{id}/renew": { marketplace: "licenses:write" },
+  "POST /api/v1/licenses/{id}/revoke": {
+    operator: true,
+    platform: "licenses:approve",
+    marketplace: "licenses:write",
+  },
+  "GET /api/v1/license-requests": { operator: true, platform: "licenses:read", marketplace: "licenses:read" },
+  "GET /api/v1/license-requests/{id}": { operator: true, platform: "licenses:read", marketplace: "licenses:read" },
+  "POST /api/v1/license-requests/{id}/approve": { operator: true, platform: "licenses:approve" },
+  "POST /api/v1/license-requests/{id}/deny": { operator: true, platform: "licenses:approve" },
+
   "POST /api/v1/usage-receipts": { marketplace: "receipts:write" },
   "GET /api/v1/usage-receipts": {
     operator: true,
@@ -121,6 +147,35 @@ export const AUTHORIZATION = {
     marketplace: "receipts:read",
     creator: "own",
   },
+
+  "GET /api/v1/ledger/accounts": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/accounts/{id}/entries": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/entries/{id}/explanation": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/transactions/{id}": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "POST /api/v1/ledger/transactions/{id}/reversal": { operator: true, platform: "ledger:write" },
+  "GET /api/v1/ledger/periods": { operator: true, platform: "ledger:read", creator: "own" },
+  "POST /api/v1/ledger/periods/{period}/close": { operator: true, platform: "ledger:write" },
+  "POST /api/v1/marketplaces/{id}/payments": { operator: true, platform: "ledger:write" },
 
   "GET /api/v1/invoices": { operator: true, platform: "ledger:read", marketplace: "ledger:read" },
   "GET /api/v1/invoices/{id}": { operator: true, platform: "ledger:read", marketplace: "ledger:read" },

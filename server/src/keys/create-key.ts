@@ -13,7 +13,13 @@ import type { Sealer } from "../db/sealing.ts";
 import { type SigningKeyRow, insertSigningKey } from "./store.ts";
 
 /** The purposes that something signs for today; each has a key that signs. */
-export const PURPOSES = ["consent", "document", "receipt", "webhook"] as const satisfies readonly KeyPurpose[];
+export const PURPOSES = [
+  "consent",
+  "document",
+  "license",
+  "receipt",
+  "webhook",
+] as const satisfies readonly KeyPurpose[];
 export type SigningPurpose = (typeof PURPOSES)[number];
 
 /** A key may sign for two years; what it signed stays verifiable for good. */

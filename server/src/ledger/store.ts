@@ -109,15 +109,8 @@ function selectEntries(db: Db | Trx) {
   return db
     .selectFrom("ledger_entry")
     .innerJoin("ledger_account", "ledger_account.account_id", "ledger_entry.account_id")
-    .select([
-      "entry_id",
-      "transaction_id",
-      "ledger_account.account_id",
-      "kind",
-      "owner",
-      "ledger_entry.currency",
-      "amount",
-    ]);
+    .select(["entry_id", "ledger_entry.transaction_id", "ledger_account.account_id", "ledger_account.kind"])
+    .select(["owner", "ledger_entry.currency", "amount"]);
 }
 
 export async function readEntriesOf(db: Db | Trx, transactionId: string): Promise<readonly EntryRow[]> {
@@ -140,8 +133,7 @@ export async function readAccountEntries(
 > {
   const rows = await selectEntries(db)
     .innerJoin("ledger_transaction", "ledger_transaction.transaction_id", "ledger_entry.transaction_id")
-    .select(["ledger_transaction.kind as transaction_kind", "reference", "value_at", "ledger_entry.transaction_id"])
-    .select("ledger_account.kind")
+    .select(["ledger_transaction.kind as transaction_kind", "reference", "value_at"])
     .where("ledger_entry.account_id", "=", accountId)
     .$if(after !== undefined, (query) => query.where("entry_id", ">", after ?? 0))
     .orderBy("entry_id")
@@ -154,7 +146,9 @@ function entryOf({ amount, ...row }: Omit<EntryRow, "amountMicros"> & { readonly
   return { ...row, amountMicros: BigInt(amount) };
 }
 
-export interface AccountFilter extends Partial<AccountName> {
+export interface AccountFilter {
+  readonly kind?: AccountKind | undefined;
+  readonly owner?: string | undefined;
   readonly currency?: string | undefined;
   readonly after: number | undefined;
   readonly limit: number;
@@ -252,4 +246,45 @@ export async function findFirstValueAt(db: Db | Trx): Promise<number | undefined
     .select((eb) => eb.fn.min("value_at").as("first"))
     .executeTakeFirst();
   return row?.first ?? undefined;
+}
+
+/** What came into a pool, or was taken back from it, in a month; `count` and `sumMicros` are of all of it. */
+export interface PoolCharges {
+  readonly rows: readonly Pick<TransactionRow, "transaction_id" | "kind" | "reference" | "explanation">[];
+  readonly count: number;
+  readonly sumMicros: bigint;
+  readonly isComplete: boolean;
+}
+
+export async function readPoolCharges(
+  db: Db,
+  {
+    owner,
+    currency,
+    from,
+    until,
+    limit,
+  }: {
+    readonly owner: string;
+    readonly currency: string;
+    readonly from: number;
+    readonly until: number;
+    readonly limit: number;
+  },
+): Promise<PoolCharges> {
+  const { rows } = await sql<PoolCharges["rows"][number] & { count: number; sum: string }>`
+    select transaction.transaction_id, transaction.kind, transaction.reference, transaction.explanation,
+           (count(*) over ())::int as count, (-sum(entry.amount) over ())::text as sum
+      from ledger_account account
+      join ledger_entry entry using (account_id)
+      join ledger_transaction transaction using (transaction_id)
+     where account.kind = 'pool' and account.owner = ${owner} and account.currency = ${currency}
+       and transaction.value_at >= ${from} and transaction.value_at < ${until} and transaction.kind <> 'pool_split'
+     order by entry.entry_id limit ${limit}`.execute(db);
+  return {
+    rows,
+    count: rows[0]?.count ?? 0,
+    sumMicros: BigInt(rows[0]?.sum ?? 0),
+    isComplete: rows.length === (rows[0]?.count ?? 0),
+  };
 }

@@ -1,4 +1,5 @@
 import {
+  LICENSE_CHANGES,
   NOTICES,
   REFUSING_CHANGES,
   CHANGES,
@@ -94,11 +95,11 @@ export function changesText(changes: readonly Change[] | undefined): string | nu
   return OPTIONAL_CHANGES.filter((change) => changes.includes(change)).join(" ");
 }
 
-/** What an endpoint is sent: all that refuses, notices, and of the rest what it asks for. */
+/** What an endpoint is sent: all that refuses, notices, what is about licenses, and of the rest what it asks for. */
 export function changesOf(endpoint: Pick<EndpointRow, "changes">): readonly Change[] {
   const asked = endpoint.changes?.split(" ");
   const optional = OPTIONAL_CHANGES.filter((change) => asked?.includes(change) ?? true);
-  return [...REFUSING_CHANGES, ...optional, ...NOTICES];
+  return [...REFUSING_CHANGES, ...optional, ...NOTICES, ...LICENSE_CHANGES];
 }
 
 export function webhookSecretLabel(endpointId: string): string {

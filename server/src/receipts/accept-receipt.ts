@@ -130,7 +130,7 @@ async function storeReceipt(
   const countersignature = await countersignReceipt(
     document,
     ctx.origin,
-    formatInstant(fact.now),
+    { acceptedAt: formatInstant(fact.now), flags: [] },
     await ctx.signingKeys.signerIn(fact.trx, "receipt", fact.now),
   );
   const accepted: JsonObject = { ...document, countersignature: { ...countersignature } };

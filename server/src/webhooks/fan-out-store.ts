@@ -40,6 +40,16 @@ export async function readOtherEndpoints(
     .execute();
 }
 
+/** Where what concerns a marketplace itself goes: all its endpoints. What a disabled one misses is held for it. */
+export async function readEndpointsOfMarketplace(db: Db, marketplaceId: string): Promise<readonly EndpointFilter[]> {
+  return db
+    .selectFrom("webhook_endpoint")
+    .select(["endpoint_id", "changes"])
+    .where("marketplace_id", "=", marketplaceId)
+    .where("deleted_at", "is", null)
+    .execute();
+}
+
 /** Keeps others from fanning the same event out until the commit, and answers the endpoints that have it already. */
 export async function lockEvent(trx: Trx, eventId: string, datasetId: string): Promise<ReadonlySet<string>> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${eventId}, 0))`.execute(trx);

@@ -1,5 +1,10 @@
 import {
   type Change,
+  LICENSE_CHANGES,
+  LICENSE_ENDINGS,
+  type LicenseChange,
+  type LicenseNotice,
+  MAX_WEBHOOK_REASON,
   NOTICES,
   REFUSING_CHANGES,
   type Notice,
@@ -19,6 +24,7 @@ import {
   insertDeliveries,
   lockEvent,
   readEndpointsOfDataset,
+  readEndpointsOfMarketplace,
   readOtherEndpoints,
   takeSequences,
 } from "./fan-out-store.ts";
@@ -36,6 +42,11 @@ const CHANGE_OF: Readonly<Record<string, Change>> = {
   "dataset.resumed": "resumed",
   "dataset.withdrawn": "withdrawn",
   "dataset.published": "published",
+  "license.issued": "license_issued",
+  "license.denied": "license_denied",
+  "license.renewed": "license_renewed",
+  "license.revoked": "license_revoked",
+  "license.expired": "license_expired",
   "webhook-endpoint.failing": "endpoint_failing",
   "webhook-endpoint.disabled": "endpoint_disabled",
 };
@@ -51,6 +62,7 @@ export async function fanOut(ctx: Context, eventId: string): Promise<void> {
   const change = CHANGE_OF[event?.type ?? ""];
   if (event === undefined || change === undefined) return;
   if (isNotice(change)) return tellOtherEndpoints(ctx, event, change);
+  if (isLicenseChange(change)) return tellMarketplace(ctx, event, change);
   for (const datasetId of datasetsOf(event)) {
     const endpoints = await readEndpointsOfDataset(ctx.db, datasetId);
     await addDeliveries(ctx, { event, change, subject: datasetId, endpoints }, async (trx) => {
@@ -91,6 +103,27 @@ async function tellOtherEndpoints(ctx: Context, event: StoredEvent, change: Noti
   );
 }
 
+/** Tells a marketplace, and nobody else, about its license or its request for one. */
+async function tellMarketplace(ctx: Context, event: StoredEvent, change: LicenseChange): Promise<void> {
+  const { dataset_id, marketplace_id, model_fingerprint, license_id, request_id, expires_at, reason } = event.body;
+  if (typeof dataset_id !== "string" || typeof marketplace_id !== "string" || typeof model_fingerprint !== "string")
+    return;
+  const endpoints = await readEndpointsOfMarketplace(ctx.db, marketplace_id);
+  await addDeliveries(ctx, { event, change, subject: dataset_id, endpoints }, () =>
+    Promise.resolve((envelope) => ({
+      dataset_id,
+      change,
+      ...envelope,
+      model_fingerprint,
+      ...(typeof license_id === "string" ? { license_id } : {}),
+      ...(typeof request_id === "string" ? { request_id } : {}),
+      ...(typeof expires_at === "number" ? { license_expires_at: formatInstant(expires_at) } : {}),
+      ...(typeof reason === "string" ? { reason: reason.slice(0, MAX_WEBHOOK_REASON) } : {}),
+      ...testMark(ctx),
+    })),
+  );
+}
+
 /** A message that shows whether an endpoint works. It is of no event and goes to this endpoint alone. */
 export async function addTestDelivery(ctx: Context, endpointId: string): Promise<string> {
   return ctx.db.transaction().execute(async (trx) => {
@@ -107,7 +140,7 @@ export async function addTestDelivery(ctx: Context, endpointId: string): Promise
 }
 
 type Envelope = Pick<WebhookNotice, "event_id" | "endpoint_id" | "sequence" | "sent_at">;
-type Body = (envelope: Envelope) => WebhookEvent | WebhookNotice;
+type Body = (envelope: Envelope) => WebhookEvent | WebhookNotice | LicenseNotice;
 
 interface FanOut {
   readonly event: StoredEvent;
@@ -166,7 +199,7 @@ function deliveryOf(
     event_id: eventId,
     change,
     subject,
-    refusing: REFUSING_CHANGES.includes(change),
+    refusing: REFUSING_CHANGES.includes(change) || LICENSE_ENDINGS.includes(change),
     body: JSON.stringify(body({ event_id: messageId, endpoint_id: endpointId, sequence, sent_at })),
     created_at_ms: nowMs,
   };
@@ -185,4 +218,8 @@ function testMark(ctx: Context): { readonly test?: true } {
 
 function isNotice(change: Change): change is Notice {
   return NOTICES.some((notice) => notice === change);
+}
+
+function isLicenseChange(change: Change): change is LicenseChange {
+  return LICENSE_CHANGES.some((known) => known === change);
 }

@@ -1,0 +1,85 @@
+import {
+  type Result,
+  MAX_BEARER_SECONDS,
+  MAX_BOUND_SECONDS,
+  MAX_LICENSE_ORIGINS,
+  accept,
+  refuse,
+  signLicenseToken,
+} from "@licet/protocol";
+import { readVersionOrigins } from "../datasets/lookup.ts";
+import type { Db, Trx } from "../db/open-database.ts";
+import type { Fact } from "../events/write-fact.ts";
+import { statusReference } from "../status-lists/allocate-status.ts";
+import { modelOf } from "./license-view.ts";
+import { type LicenseRow, findOrigins, insertOrigins, scopeOf } from "./store.ts";
+
+/** All that a token names must fit into one; whoever needs other origins asks for a token for them. */
+const MAX_AUDIENCE_LENGTH = 8_000;
+
+export interface Audience {
+  readonly origins: readonly string[];
+  /** False when the version's works are at more origins than these. */
+  readonly isComplete: boolean;
+}
+
+/** The origins of a version's works, in order. Read once, since a version never changes. */
+export async function readOrigins(db: Db | Trx, datasetId: string, version: number): Promise<readonly string[]> {
+  const known = await findOrigins(db, datasetId, version);
+  if (known !== undefined) return known;
+  const written = await readVersionOrigins(db, { dataset_id: datasetId, version });
+  const origins = [...new Set(written.map((origin) => new URL(origin).origin))].sort();
+  await insertOrigins(db, datasetId, version, origins);
+  return origins;
+}
+
+/** The origins a token is for: those that are asked for, or as many as one token names. Refuses `input_invalid` what is no origin of the works. */
+export function chooseAudience(origins: readonly string[], asked: readonly string[] | undefined): Result<Audience> {
+  const strange = asked?.find((origin) => !origins.includes(origin));
+  if (strange !== undefined)
+    return refuse("input_invalid", `body.audience: expected origins that works of the dataset are at, got ${strange}`);
+  const wanted = asked ?? origins;
+  let length = 0;
+  const named = wanted
+    .slice(0, MAX_LICENSE_ORIGINS)
+    .filter((origin) => (length += origin.length) <= MAX_AUDIENCE_LENGTH);
+  if (asked !== undefined && named.length < asked.length)
+    return refuse("input_invalid", `body.audience: expected at most ${MAX_AUDIENCE_LENGTH} characters in all`);
+  return accept({ origins: named, isComplete: named.length === origins.length });
+}
+
+export interface SignedToken {
+  readonly token: string;
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+  readonly audience: readonly string[];
+  readonly isComplete: boolean;
+}
+
+/** Signs a token for a license that is in force. It never outlives the license. */
+export async function signToken(
+  { ctx, trx, now }: Fact,
+  license: LicenseRow,
+  { origins, isComplete }: Audience,
+): Promise<SignedToken> {
+  const seconds = license.jkt === null ? MAX_BEARER_SECONDS : MAX_BOUND_SECONDS;
+  const expiresAt = Math.min(license.expires_at, now + seconds);
+  const claims = {
+    iss: ctx.origin,
+    sub: license.marketplace_id,
+    aud: origins,
+    jti: license.license_id,
+    dataset_id: license.dataset_id,
+    dataset_version: license.dataset_version,
+    scope: scopeOf(license),
+    model: modelOf(license),
+    license: license.terms,
+    agreement: license.agreement,
+    iat: now,
+    exp: expiresAt,
+    status: statusReference(ctx.origin, license),
+    ...(license.jkt === null ? {} : { cnf: { jkt: license.jkt } }),
+  };
+  const token = await signLicenseToken(claims, await ctx.signingKeys.signerIn(trx, "license", now));
+  return { token, expiresAt, audience: origins, isComplete };
+}
