@@ -1,6 +1,6 @@
 import { type JsonValue, parseMicros } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import type { PayoutAdapterName } from "../db/tables.ts";
+import type { PayoutAdapterName } from "../db/payment-tables.ts";
 import { type LostPayout, lookAtMsOf, restorePayouts } from "../payouts/restore-payouts.ts";
 import { type Settlement, settlePayout } from "../payouts/settle-payout.ts";
 import type { JournalEvent } from "./read-journal.ts";

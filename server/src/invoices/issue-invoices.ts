@@ -20,8 +20,9 @@ import {
 /** Invoices every marketplace for the month that was closed. Done again after a crash, it adds what is missing. */
 export async function issueInvoices(ctx: Context, eventId: string): Promise<void> {
   const event = await findEvent(ctx.db, eventId);
-  const bounds = boundsOf(String(event?.body["period"] ?? ""));
-  if (event === undefined || !bounds.ok) return;
+  const period = event?.body["period"];
+  const bounds = boundsOf(typeof period === "string" ? period : "");
+  if (!bounds.ok) return;
   for (const invoiced of await readInvoiced(ctx.db, bounds.value)) await issueInvoice(ctx, invoiced, bounds.value);
 }
 

@@ -107,7 +107,7 @@ export async function countInvoices(trx: Trx, period: string): Promise<number> {
     .select((query) => query.fn.countAll<number>().as("count"))
     .where("period", "=", period)
     .executeTakeFirstOrThrow();
-  return Number(count);
+  return count;
 }
 
 /** Rows in one statement, far below the protocol's limit of parameters. */

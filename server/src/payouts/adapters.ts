@@ -1,6 +1,6 @@
 import { type Result, accept, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import type { PayoutAdapterName } from "../db/tables.ts";
+import type { PayoutAdapterName } from "../db/payment-tables.ts";
 import { csvAdapterOf } from "./csv-adapter.ts";
 import type { PayoutAdapter } from "./payout-adapter.ts";
 import { stripeAdapterOf } from "./stripe-adapter.ts";

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
-import type { PayoutAdapterName } from "../db/tables.ts";
+import type { PayoutAdapterName } from "../db/payment-tables.ts";
 
 /** What a creator is owed in one currency, and how much of it has not waited long enough. */
 export interface CreatorBalance {

@@ -1,7 +1,7 @@
 import { type Offence, type Result, accept, formatMoney, refuse } from "@licet/protocol";
 import { ulid } from "ulid";
 import { type Context, nowSeconds } from "../context.ts";
-import type { PayoutAdapterName } from "../db/tables.ts";
+import type { PayoutAdapterName } from "../db/payment-tables.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type NewTransaction, postTransactions } from "../ledger/post-transactions.ts";

@@ -1,4 +1,4 @@
-import type { PayoutAdapterName } from "../db/tables.ts";
+import type { PayoutAdapterName } from "../db/payment-tables.ts";
 
 /** A payout as an adapter sends it. It is the same at every attempt. */
 export interface PayoutOrder {

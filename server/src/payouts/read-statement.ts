@@ -8,6 +8,7 @@ import {
   type PeriodBounds,
   boundsOf,
   isPeriodClosed,
+  poolOf,
   readAccounts,
   readBalanceBefore,
 } from "../ledger/lookup.ts";
@@ -125,8 +126,12 @@ async function readCurrency(ctx: Context, account: AccountRow, bounds: PeriodBou
   };
 }
 
-function poolOwnerOf({ dataset_id, version }: JsonObject): string {
-  return `${String(dataset_id)}/${String(version)}`;
+function datasetOf({ dataset_id }: JsonObject): string {
+  return typeof dataset_id === "string" ? dataset_id : "";
+}
+
+function poolOwnerOf(split: JsonObject): string {
+  return poolOf(datasetOf(split), Number(split["version"])).owner;
 }
 
 /** What is shown of a split: what the creator's share came out of. */
@@ -134,7 +139,7 @@ const SPLIT_MEMBERS = ["pool_micros", "platform_fee_bps", "fee_micros", "shared_
 
 function creditedOf(entry: StatementEntry, split: JsonObject, income: readonly PoolIncome[]): CreditedView {
   return {
-    dataset_id: String(split["dataset_id"]),
+    dataset_id: datasetOf(split),
     version: Number(split["version"]),
     amount_micros: String(-entry.amountMicros),
     transaction_id: entry.transaction_id,

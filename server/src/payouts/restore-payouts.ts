@@ -1,6 +1,6 @@
 import { accept } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import type { PayoutAdapterName } from "../db/tables.ts";
+import type { PayoutAdapterName } from "../db/payment-tables.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "../ledger/post-transactions.ts";
 import { payoutTransaction } from "./create-batch.ts";

@@ -59,7 +59,7 @@ async function settleFound(ctx: Context, adapter: PayoutAdapter, row: PayoutRow)
 const NEVER_SENT: PayoutOutcome = { kind: "failed", reason: "it was not sent: there is no transfer of it" };
 const UNTOLD: PayoutOutcome = { kind: "unclear", reason: "the adapter said nothing of it" };
 
-export function orderOf(ctx: Pick<Context, "sealer">, row: PayoutRow): PayoutOrder {
+function orderOf(ctx: Pick<Context, "sealer">, row: PayoutRow): PayoutOrder {
   const { payout_id, batch_id, creator_id, currency, amountMicros, sealed_destination } = row;
   return {
     payoutId: payout_id,

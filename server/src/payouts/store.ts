@@ -1,7 +1,8 @@
 import { type Insertable, type Selectable, sql } from "kysely";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
-import type { PayoutAdapterName, PayoutState, Tables } from "../db/tables.ts";
+import type { PayoutAdapterName, PayoutState } from "../db/payment-tables.ts";
+import type { Tables } from "../db/tables.ts";
 
 type StoredPayout = Selectable<Tables["payout"]>;
 /** A payout with its amounts as numbers. */
