@@ -54,8 +54,8 @@ const WITHOUT_JOURNAL =
   "Warning: without the journal, whatever was revoked, withdrawn or suspended after the backup stands again, although its creators were told that it is over. Find out what that was and revoke it by hand before you serve.";
 
 function describe(report: JsonObject): readonly string[] {
-  const { replayed_facts, replayed, lost_consents, lost_credentials, lost_licenses, lost_receipts, lost_datasets } =
-    report;
+  const { replayed_facts, replayed, lost_consents, lost_credentials, lost_licenses, lost_receipts } = report;
+  const { lost_datasets, held_payouts } = report;
   const changes = isJsonObject(replayed) ? Object.entries(replayed) : [];
   const done = report["is_dry_run"] === true ? "This was a dry run; the database is as it was." : "Restored.";
   return [
@@ -72,6 +72,11 @@ function describe(report: JsonObject): readonly string[] {
     ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),
     ...describeLost("datasets published since; publish them again", lost_datasets),
+    ...describeLost(
+      "payouts that may have been sent since; Stripe is asked, those in files are to be settled",
+      held_payouts,
+      "Held",
+    ),
     "All sessions are over: the server prints a new operator's token when it starts.",
   ];
 }
@@ -81,12 +86,12 @@ function say(value: JsonValue | undefined): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-function describeLost(what: string, lost: JsonValue | undefined): readonly string[] {
+function describeLost(what: string, lost: JsonValue | undefined, word = "Lost"): readonly string[] {
   if (!isJsonObject(lost) || lost["count"] === 0) return [];
   const named = Array.isArray(lost["named"]) ? lost["named"].map(say) : [];
   const more = Number(lost["count"]) - named.length;
   return [
-    `Lost: ${say(lost["count"])} ${what}:`,
+    `${word}: ${say(lost["count"])} ${what}:`,
     ...named.map((name) => `  ${name}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];

@@ -313,6 +313,27 @@ export const REFUSALS = {
   ),
   currency_wrong: row(422, "The currency is not the account's", "Use the currency in which the amount is owed."),
 
+  payout_details_missing: row(
+    409,
+    "A creator has no payout details for this",
+    "Have the creators that are named put their payout details for this currency and adapter, or leave them out.",
+  ),
+  payout_nothing_due: row(
+    409,
+    "Nobody is due for a payout",
+    "Wait until balances are available and at their minimum; a dry run says who is left out and why.",
+  ),
+  payout_adapter_unavailable: row(
+    409,
+    "This way to pay is not set up",
+    "Use the other adapter, or ask the operator to set this one up.",
+  ),
+  payout_settled: row(
+    409,
+    "The payout cannot be settled like that",
+    "Settle a payout that was sent as paid or failed, and one that was paid as returned.",
+  ),
+
   // HTTP: the server itself
   unavailable: row(503, "The server cannot answer now", "Try again after Retry-After seconds."),
   internal: row(500, "The server failed", "Try again; if it stays, send the request id to the operator."),

@@ -51,6 +51,15 @@ describe("without settings", () => {
       },
       metricsPort: undefined,
       tracing: undefined,
+      money: { platformFeeBps: 0, closeAfterSeconds: 259_200 },
+      payments: {
+        holdSeconds: 604_800,
+        minimums: { fallbackMicros: 10_000_000n, byCurrency: new Map() },
+        payoutDay: undefined,
+        payoutFolder: `${process.cwd()}/data/payouts`,
+        stripe: undefined,
+        invoiceDueSeconds: 2_592_000,
+      },
       exitWithParent: false,
     });
   });
@@ -220,6 +229,36 @@ function messageOf(work: () => unknown): string {
   }
   throw new Error("expected a ConfigError");
 }
+
+describe("Stripe's settings", () => {
+  const key = { LICET_STRIPE_SECRET_KEY: "sk_live_abc" };
+
+  test("need the key, of this server's mode, and none of them is repeated in a refusal", () => {
+    const { stripe } = readConfig({ ...key, LICET_STRIPE_WEBHOOK_SECRET: "whsec_abc" }).payments;
+    expect([stripe?.secretKey, stripe?.webhookSecret, stripe?.api.origin]).toEqual([
+      "sk_live_abc",
+      "whsec_abc",
+      "https://api.stripe.com",
+    ]);
+    for (const env of [
+      { LICET_STRIPE_SECRET_KEY: "sk_test_abc" },
+      { LICET_STRIPE_SECRET_KEY: "sk_live_abc", LICET_MODE: "test" },
+      { LICET_STRIPE_SECRET_KEY: "sesame" },
+      { ...key, LICET_STRIPE_WEBHOOK_SECRET: "sesame" },
+      { ...key, LICET_STRIPE_API: "https://stripe.example/v1" },
+      { ...key, LICET_STRIPE_SECRET_KEY_FILE: "/nowhere" },
+      { LICET_STRIPE_WEBHOOK_SECRET: "whsec_abc" },
+    ])
+      expect(() => readConfig(env)).toThrow(/^LICET_STRIPE_\w+: (?!.*(sesame|_abc))/);
+  });
+});
+
+test("a minimum is for all currencies or for one", () => {
+  const { minimums } = readConfig({ LICET_PAYOUT_MINIMUM_MICROS: "5000000, JPY=900000000" }).payments;
+  expect(minimums).toEqual({ fallbackMicros: 5_000_000n, byCurrency: new Map([["JPY", 900_000_000n]]) });
+  for (const text of ["-1", "EUR", "eur=1", "1.5", ""])
+    expect(() => readConfig({ LICET_PAYOUT_MINIMUM_MICROS: text })).toThrow(/^LICET_PAYOUT_MINIMUM_MICROS: /);
+});
 
 test("every setting is described for whoever runs --help", () => {
   expect(Object.values(ENVIRONMENT).every((description) => description.length > 20)).toBe(true);

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { ENVIRONMENT, LOG_LEVELS } from "./environment.ts";
 import { type TrustedProxies, trustedProxiesOf } from "./http/trusted-proxies.ts";
 import { type MoneyConfig, readMoney } from "./money-config.ts";
+import { type PaymentConfig, readPayments } from "./payment-config.ts";
 import { type TracingConfig, readTracing } from "./tracing-config.ts";
 import { type RateLimitPolicy, DEFAULT_RATE_LIMITS, parseRateLimits } from "./http/rate-limit-policy.ts";
 
@@ -65,6 +66,7 @@ export interface Config {
   /** Where traces go; undefined means nowhere. */
   readonly tracing: TracingConfig | undefined;
   readonly money: MoneyConfig;
+  readonly payments: PaymentConfig;
   /** Stop when standard input closes, so that no server outlives the program that started it. */
   readonly exitWithParent: boolean;
 }
@@ -150,6 +152,11 @@ export function readConfig(env: Environment): Config {
     metricsPort: readMetricsPort(env, port),
     tracing: readTracing(env, refuseSetting),
     money: readMoney((name, fallback, range) => readNumber(env, name, fallback, range)),
+    payments: readPayments(env, {
+      readNumber: (name, fallback, range) => readNumber(env, name, fallback, range),
+      refuse: refuseSetting,
+      mode: readMode(env["LICET_MODE"]),
+    }),
     exitWithParent: readNumber(env, "LICET_EXIT_WITH_PARENT", 0, { min: 0, max: 1 }) === 1,
   };
 }

@@ -31,6 +31,18 @@ export const ENVIRONMENT = {
     "the platform's fee in basis points (100 are 1 %) of datasets that name none in revenue_split (default: 0)",
   LICET_CLOSE_AFTER_HOURS:
     "how long after its end a month is closed and what datasets earned is shared out; 0 means by hand (default: 72)",
+  LICET_PAYOUT_HOLD_DAYS: "how long what a creator was credited waits before it is paid out (default: 7)",
+  LICET_PAYOUT_MINIMUM_MICROS:
+    "the least that is paid out, in micro-units: one number for all currencies, or EUR=10000000,JPY=1000000000 with an optional number for the others (default: 10000000)",
+  LICET_PAYOUT_DAY:
+    "the day of the month, 1 to 28, on which payout batches are made by themselves; 0 means by hand (default: 0)",
+  LICET_PAYOUT_DIR: "the folder for payout files of the csv adapter (default: payouts in the data folder)",
+  LICET_STRIPE_SECRET_KEY: "the secret or restricted key of Stripe's API, which turns on the stripe adapter",
+  LICET_STRIPE_SECRET_KEY_FILE: "a file with that key, instead of the setting",
+  LICET_STRIPE_WEBHOOK_SECRET: "the signing secret (whsec_…) of the webhook endpoint that Stripe calls",
+  LICET_STRIPE_WEBHOOK_SECRET_FILE: "a file with that secret, instead of the setting",
+  LICET_STRIPE_API: "where Stripe's API is (default: https://api.stripe.com)",
+  LICET_INVOICE_DUE_DAYS: "how long marketplaces have to pay an invoice (default: 30)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

@@ -28,6 +28,7 @@ import { createJournal } from "./events/journal.ts";
 import { markHandled, readUnhandled } from "./events/store.ts";
 import { createSequencer } from "./events/sequencer.ts";
 import { createWaitingReaders } from "./feed/waiting-readers.ts";
+import { issueInvoices } from "./invoices/issue-invoices.ts";
 import { type InteractionLog, createInteractionLog } from "./interactions/interaction-log.ts";
 import { recordIssuedToken } from "./interactions/record-interactions.ts";
 import { type Jobs, type QueueName, startJobs } from "./jobs/jobs.ts";
@@ -39,6 +40,8 @@ import { expireLicenses } from "./licenses/end-license.ts";
 import { forgetRetiredOauthKeys, rotateDueOauthKey } from "./http/oauth/rotate-key.ts";
 import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
+import { createDueBatches } from "./payouts/schedule-batches.ts";
+import { forgetStripeEvents, sendDuePayouts } from "./payouts/send-payouts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -76,6 +79,9 @@ const SWEEP_SECONDS = {
   feed: 1,
   deliveries: 1,
   oldDeliveries: 3_600,
+  payouts: 2,
+  payoutDay: 60,
+  stripeEvents: 3_600,
   expiry: 2,
   compaction: 5,
   drafts: 30,
@@ -272,6 +278,10 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
     await deliveries.wake();
   });
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
+  await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
+  ctx.jobs.every(SWEEP_SECONDS.payouts, "send payouts", (signal) => sendDuePayouts(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.payoutDay, "make payout batches", () => createDueBatches(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.stripeEvents, "forget Stripe's events", () => forgetStripeEvents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());
   ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "forget old deliveries", () => forgetDeliveries(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "register datasets", () => retryRegistrations(ctx));

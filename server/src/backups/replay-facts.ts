@@ -15,6 +15,7 @@ import { restoreHolds } from "../revocations/restore-holds.ts";
 import { restoreStatuses } from "../status-lists/restore-statuses.ts";
 import { replayCredential } from "./replay-credentials.ts";
 import { replayLicenses } from "./replay-licenses.ts";
+import { replayPayouts } from "./replay-payouts.ts";
 import type { JournalEvent, JournalFact } from "./read-journal.ts";
 import { readListedJtis } from "./store.ts";
 
@@ -51,6 +52,8 @@ export async function replayFact(ctx: Context, past: JournalFact, replayed: Repl
   for (const event of past.events) {
     if (await replayCredential(then, event)) replayed.set(event.type, (replayed.get(event.type) ?? 0) + 1);
   }
+  for (const [type, times] of await replayPayouts(ctx, then, past.events))
+    replayed.set(type, (replayed.get(type) ?? 0) + times);
   for (const event of past.events.filter(({ type }) => type === "dataset.withdrawn")) {
     const request = { principal: { kind: "operator" }, reason: REPLAYED_REASON } as const;
     const withdrawn = await withdrawDataset(then, event.aggregate, request);

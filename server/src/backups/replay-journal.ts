@@ -2,6 +2,7 @@ import { type JsonObject, type JsonValue, accept } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { firstNumberAt } from "../db/first-number.ts";
 import { writeFact } from "../events/write-fact.ts";
+import { holdPayouts } from "../payouts/restore-payouts.ts";
 import { openFreshList } from "../status-lists/allocate-status.ts";
 import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
@@ -49,6 +50,8 @@ export interface Replay {
   readonly lost_licenses: Lost;
   readonly lost_receipts: Lost;
   readonly lost_datasets: Lost;
+  /** Payouts that may have been sent since the backup: they are looked for, or settled by hand, before anything is paid again. */
+  readonly held_payouts: Lost;
 }
 
 export interface RestoreReport extends Replay {
@@ -91,6 +94,7 @@ export async function replayJournal(
   const lostCredentials = await loseReplaced(ctx, since);
   const lostConsents = await refuseLostConsents(ctx, since);
   const lostLicenses = await refuseLostLicenses(ctx, since);
+  const heldPayouts = await holdPayouts(ctx);
   // Only now, when every list that a journal names is there too.
   await writeFact(ctx, async (fact) => {
     await openFreshList(fact);
@@ -107,6 +111,7 @@ export async function replayJournal(
     lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
+    held_payouts: lostOf(heldPayouts),
   };
 }
 

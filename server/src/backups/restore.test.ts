@@ -133,6 +133,7 @@ describe("a restore of a backup, after much was refused", () => {
       },
       lost_consents: { count: 2 },
       lost_datasets: { count: 2, named: [`${scene.datasetId}, version 2`, `${lostDatasetId}, version 1`] },
+      held_payouts: { count: 0, named: [] },
     });
     await expect(sites.restore(site, { path, journals, database })).rejects.toThrow(
       /^expected an empty database to restore into, got one with rows in /,

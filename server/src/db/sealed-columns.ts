@@ -38,6 +38,13 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   { table: "upstream", column: "sealed_secret", keys: ["upstream_id"], labelOf: ([id]) => `upstream/${id}` },
   { table: "upstream", column: "old_sealed_secret", keys: ["upstream_id"], labelOf: ([id]) => `upstream/${id}` },
   {
+    table: "payout_details",
+    column: "sealed_details",
+    keys: ["creator_id", "currency"],
+    labelOf: ([id, currency]) => `payout_details/${id}/${currency}`,
+  },
+  { table: "payout", column: "sealed_destination", keys: ["payout_id"], labelOf: ([id]) => `payout/${id}` },
+  {
     table: "idempotency_key",
     column: "sealed_answer",
     keys: ["caller", "route", "key"],

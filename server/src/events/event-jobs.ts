@@ -72,9 +72,18 @@ export const EVENT_JOBS = {
   "upstream.works-unmapped": [],
   "upstream.event-accepted": [],
   "pool.split": [],
-  "period.closed": [],
+  "period.closed": ["issue-invoices"],
   "payment.recorded": [],
   "ledger.reversed": [],
+  "invoice.issued": [],
+  "payout-details.changed": [],
+  "payout-batch.created": [],
+  "payout.created": [],
+  "payout.sent": [],
+  "payout.paid": [],
+  "payout.failed": [],
+  "payout.returned": [],
+  "payout.held": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

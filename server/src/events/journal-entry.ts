@@ -74,6 +74,11 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "license.revoked": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "license.expired": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
+  "payout.created": ["payout_id", "batch_id", "creator_id", "adapter", "currency", "amount_micros"],
+  "payout.sent": ["payout_id", "external_id"],
+  "payout.paid": ["payout_id", "external_id"],
+  "payout.failed": ["payout_id"],
+  "payout.returned": ["payout_id", "returned_micros"],
 };
 
 /** Kept so that they can be missed, or lifted again: losing one brings nothing back that was refused. */
@@ -90,6 +95,10 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "license.issued",
   "license.renewed",
   "receipt.accepted",
+  "payout.sent",
+  "payout.paid",
+  "payout.failed",
+  "payout.returned",
 ]);
 
 /** True for a fact that must be in the journal before it is answered. */

@@ -177,6 +177,21 @@ export const AUTHORIZATION = {
   "POST /api/v1/ledger/periods/{period}/close": { operator: true, platform: "ledger:write" },
   "POST /api/v1/marketplaces/{id}/payments": { operator: true, platform: "ledger:write" },
 
+  "GET /api/v1/invoices": { operator: true, platform: "ledger:read", marketplace: "ledger:read" },
+  "GET /api/v1/invoices/{id}": { operator: true, platform: "ledger:read", marketplace: "ledger:read" },
+  "GET /api/v1/marketplaces/{id}/balance": { operator: true, platform: "ledger:read", marketplace: "ledger:read" },
+
+  "GET /api/v1/creators/{id}/balance": { operator: true, platform: "payouts:read", creator: "own" },
+  "GET /api/v1/creators/{id}/payouts": { operator: true, platform: "payouts:read", creator: "own" },
+  "GET /api/v1/creators/{id}/payout-details": { operator: true, platform: "payouts:read", creator: "own" },
+  "PUT /api/v1/creators/{id}/payout-details": { platform: "payouts:write", creator: "own" },
+  "GET /api/v1/creators/{id}/statements/{period}": { operator: true, platform: "payouts:read", creator: "own" },
+  "GET /api/v1/payout-batches": { operator: true, platform: "payouts:read" },
+  "POST /api/v1/payout-batches": { operator: true, platform: "payouts:write" },
+  "GET /api/v1/payout-batches/{id}": { operator: true, platform: "payouts:read" },
+  "POST /api/v1/payout-batches/{id}/settlements": { operator: true, platform: "payouts:write" },
+  "POST /webhooks/stripe": ANYONE,
+
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 

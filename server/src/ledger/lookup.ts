@@ -1,6 +1,9 @@
+import type { Db, Trx } from "../db/open-database.ts";
+import { readPeriods } from "./store.ts";
+
 /** What other slices may ask of the ledger. */
 export { type PeriodBounds, boundsAround, boundsOf, periodOf } from "./periods.ts";
-export { poolOf, versionOfPool } from "./split-pool.ts";
+export { computeSplit, poolOf, versionOfPool } from "./split-pool.ts";
 export {
   type AccountName,
   type AccountRow,
@@ -14,3 +17,8 @@ export {
   readSumBetween,
   readTransactionsByReference,
 } from "./store.ts";
+
+/** Whether nothing is counted for a month any more. */
+export async function isPeriodClosed(db: Db | Trx, period: string): Promise<boolean> {
+  return (await readPeriods(db)).some((row) => row.period === period);
+}

@@ -1,0 +1,54 @@
+import { z } from "@hono/zod-openapi";
+
+/** One cell: text that somebody else may have chosen, or a number that we wrote. */
+export type CsvCell = string | { readonly number: string };
+
+/** What a spreadsheet takes for the beginning of a formula. */
+const FORMULA = /^[=+\-@\t\r]/;
+const QUOTED = /[",\r\n]/;
+
+/**
+ * RFC 4180, with a head. Text that a spreadsheet would carry out as a formula begins with an
+ * apostrophe; numbers are as they are.
+ */
+export function csvOf(head: readonly string[], rows: readonly (readonly CsvCell[])[]): string {
+  return [head, ...rows].map((row) => `${row.map(cellOf).join(",")}\r\n`).join("");
+}
+
+function cellOf(cell: CsvCell): string {
+  if (typeof cell !== "string") return cell.number;
+  const text = FORMULA.test(cell) ? `'${cell}` : cell;
+  return QUOTED.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+const SUFFIX = ".csv";
+
+/** Whether CSV is asked for, by the path's ending or by what is accepted; and the path without that ending. */
+export function csvWanted(
+  name: string,
+  acceptHeader: string | undefined,
+): { readonly name: string; readonly isCsv: boolean } {
+  if (name.endsWith(SUFFIX)) return { name: name.slice(0, -SUFFIX.length), isCsv: true };
+  return { name, isCsv: /(^|[\s,])text\/csv\b/i.test(acceptHeader ?? "") };
+}
+
+/** An answer in CSV, to be kept as a file. */
+export function csvAnswer(text: string, fileName: string): Response {
+  return new Response(text, {
+    status: 200,
+    headers: {
+      "content-type": "text/csv; charset=utf-8",
+      "content-disposition": `attachment; filename="${fileName.replaceAll(/[^A-Za-z0-9._-]/g, "_")}"`,
+      "cache-control": "no-store",
+    },
+  });
+}
+
+/** A 200 in a route's definition that is JSON or CSV. Typed as text, since the route types would take it for JSON alone. */
+export function jsonOrCsvAnswer(description: string, schema: z.ZodType) {
+  const content: Record<string, { readonly schema: z.ZodType }> = {
+    "application/json": { schema },
+    "text/csv": { schema: z.string() },
+  };
+  return { description, content };
+}

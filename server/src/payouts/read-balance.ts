@@ -1,0 +1,53 @@
+import type { Context } from "../context.ts";
+import { nowSeconds } from "../context.ts";
+import { computeSplit, periodOf } from "../ledger/lookup.ts";
+import { readCreatorBalances, readOpenPools, readPayoutSums } from "./balance-store.ts";
+
+/** What a creator earned in one currency, by where it is. */
+export interface BalanceView {
+  readonly currency: string;
+  /** Credited, and not yet as long ago as `LICET_PAYOUT_HOLD_DAYS`. */
+  readonly pending_micros: string;
+  /** What the next batch can pay; below zero when more was taken back than was left. */
+  readonly available_micros: string;
+  readonly in_payout_micros: string;
+  readonly paid_micros: string;
+  /** What pools that are not split yet would give if they were split now. */
+  readonly accruing_micros: string;
+}
+
+/** Pools that an estimate looks at. */
+const MAX_POOLS = 500;
+
+/** A creator's balances, by currency. */
+export async function readBalances(ctx: Context, creatorId: string): Promise<readonly BalanceView[]> {
+  const heldSince = nowSeconds(ctx) - ctx.config.payments.holdSeconds;
+  const balances = await readCreatorBalances(ctx.db, creatorId, heldSince);
+  const sums = new Map((await readPayoutSums(ctx.db, creatorId)).map((row) => [row.currency, row]));
+  const accruing = await estimateShares(ctx, creatorId);
+  const currencies = [...new Set([...balances.map((row) => row.currency), ...sums.keys(), ...accruing.keys()])].sort();
+  return currencies.map((currency) => {
+    const own = balances.find((row) => row.currency === currency);
+    const [balance, pending] = [own?.balanceMicros ?? 0n, own?.pendingMicros ?? 0n];
+    return {
+      currency,
+      pending_micros: String(pending),
+      available_micros: String(balance - pending),
+      in_payout_micros: String(sums.get(currency)?.inPayoutMicros ?? 0n),
+      paid_micros: String(sums.get(currency)?.paidMicros ?? 0n),
+      accruing_micros: String(accruing.get(currency) ?? 0n),
+    };
+  });
+}
+
+/** Splits every open pool as a close of this month would, and keeps the creator's share. */
+async function estimateShares(ctx: Context, creatorId: string): Promise<ReadonlyMap<string, bigint>> {
+  const period = periodOf(nowSeconds(ctx));
+  const estimates = new Map<string, bigint>();
+  for (const { owner, currency, poolMicros } of await readOpenPools(ctx.db, creatorId, MAX_POOLS)) {
+    const { shares } = await computeSplit(ctx.db, { owner, poolMicros, seed: `${period}/${owner}` });
+    const share = shares.find(({ name }) => name === creatorId)?.amountMicros ?? 0n;
+    estimates.set(currency, (estimates.get(currency) ?? 0n) + share);
+  }
+  return estimates;
+}

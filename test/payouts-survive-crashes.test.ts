@@ -1,0 +1,163 @@
+import { randomInt } from "node:crypto";
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startServer as startInProcess } from "@licet/server";
+import { afterAll, expect, inject, test } from "vitest";
+import { enrolCreator, expectStatus, uniqueId } from "./fixtures/actors.ts";
+import { type Answer, createCaller } from "./fixtures/caller.ts";
+import { type Child, fileOf, startChild } from "./fixtures/child-process.ts";
+import { configFor, createTestDatabase } from "./fixtures/databases.ts";
+import { credit, putDetails } from "./fixtures/payouts.ts";
+import { freePort } from "./fixtures/platform.ts";
+import { roundsOf } from "./fixtures/settings.ts";
+import { startStripeSimulator } from "./fixtures/stripe-simulator.ts";
+import { createTestClock } from "./fixtures/test-clock.ts";
+
+const ROUNDS = roundsOf(4);
+const CREATORS_PER_ROUND = 3;
+const AMOUNT_MICROS = 20_000_000n;
+/** The journal's and the sender's sweeps come every two seconds: by then all of it has begun. */
+const MAX_DELAY_MS = 6_000;
+/** What was claimed by the server that was killed waits for the end of its lease. */
+const SETTLED_MS = 120_000;
+
+const port = await freePort();
+const origin = `http://127.0.0.1:${port}`;
+const database = await createTestDatabase(inject("templateFolder"));
+const folder = await mkdtemp(join(tmpdir(), "licet-payouts-"));
+const stripe = await startStripeSimulator();
+const { operatorToken, rounds } = await prepare();
+const operator = createCaller(origin, operatorToken);
+let server = await startServer();
+
+afterAll(async () => {
+  await server.stop();
+  await database.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Round {
+  readonly adapter: "csv" | "stripe";
+  readonly creatorIds: readonly string[];
+}
+
+/** Every round has creators of its own, who are owed something from the start. */
+async function prepare(): Promise<{ readonly operatorToken: string; readonly rounds: readonly Round[] }> {
+  const clock = createTestClock();
+  const config = configFor(database, { port, origin });
+  const settings = { secretKey: stripe.secretKey, webhookSecret: undefined, api: new URL(stripe.api) };
+  const payments = { ...config.payments, stripe: settings };
+  const running = await startInProcess({ config: { ...config, payments }, clock });
+  const token = running.bootstrapToken ?? "";
+  const platform = {
+    origin,
+    operator: createCaller(origin, token),
+    clock,
+    as: (own: string) => createCaller(origin, own),
+  };
+  const prepared: Round[] = [];
+  for (let index = 0; index < ROUNDS; index += 1) {
+    const adapter = index % 2 === 0 ? "stripe" : "csv";
+    const creatorIds: string[] = [];
+    for (let count = 0; count < CREATORS_PER_ROUND; count += 1) {
+      const creator = await enrolCreator(platform);
+      const account = uniqueId("acct_");
+      stripe.addAccount(account);
+      const details =
+        adapter === "csv" ? { adapter, holder: "A. Creator", account: "DE0212" } : { adapter, stripe_account: account };
+      expectStatus(await putDetails(creator.caller, creator.creatorId, { currency: "EUR", ...details }), 200);
+      await credit(running, creator.creatorId, AMOUNT_MICROS);
+      creatorIds.push(creator.creatorId);
+    }
+    prepared.push({ adapter, creatorIds });
+  }
+  await running.stop();
+  return { operatorToken: token, rounds: prepared };
+}
+
+function startServer(): Promise<Child<object>> {
+  return startChild(fileOf("server/src/main.ts"), {
+    LICET_PORT: String(port),
+    LICET_ORIGIN: origin,
+    LICET_DATA_DIR: database.dataFolder,
+    LICET_LOG_LEVEL: "error",
+    LICET_RATE_LIMITS: "off",
+    LICET_ALLOW_HOSTS: stripe.host,
+    LICET_EXIT_WITH_PARENT: "1",
+    LICET_PAYOUT_HOLD_DAYS: "0",
+    LICET_PAYOUT_DIR: folder,
+    LICET_STRIPE_SECRET_KEY: stripe.secretKey,
+    LICET_STRIPE_API: stripe.api,
+    ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
+  });
+}
+
+const create = ({ adapter, creatorIds }: Round): Promise<Answer | undefined> =>
+  operator.post("/api/v1/payout-batches", { currency: "EUR", adapter, creator_ids: creatorIds }).catch(() => undefined);
+
+/** The same batch asked for three times at once, and SIGKILL at a random moment of its making or its sending. */
+async function playUntilKilled(round: Round): Promise<readonly string[]> {
+  if (randomInt(3) === 0) stripe.suffer("lose");
+  const answers = [create(round), create(round), create(round)];
+  const delayMs = randomInt(2) === 0 ? randomInt(100) : randomInt(MAX_DELAY_MS);
+  await new Promise((resolve) => setTimeout(resolve, delayMs));
+  await server.kill();
+  const made = (await Promise.all(answers)).filter((answer) => answer?.status === 201);
+  expect(made.length).toBeLessThanOrEqual(1);
+  return made.map((answer) => String(answer?.body.batch_id));
+}
+
+interface Listed {
+  readonly payout_id: string;
+  readonly batch_id: string;
+  readonly state: string;
+  readonly amount_micros: string;
+}
+
+async function payoutsOf(creatorId: string): Promise<readonly Listed[]> {
+  return expectStatus(await operator.get(`/api/v1/creators/${creatorId}/payouts`), 200).body.payouts;
+}
+
+test(
+  `${ROUNDS} times: payouts whose making or sending is killed are made once, sent once, and none is lost`,
+  { timeout: 120_000 + SETTLED_MS + ROUNDS * 60_000 },
+  async () => {
+    const acknowledged: string[] = [];
+    for (const round of rounds) {
+      acknowledged.push(...(await playUntilKilled(round)));
+      server = await startServer();
+      // Whatever was not made is made now; what was is not made again.
+      const again = await create(round);
+      expect([201, 409]).toContain(again?.status);
+    }
+    const end = { stripe: "paid", csv: "sent" } as const;
+    for (const { adapter, creatorIds } of rounds)
+      for (const creatorId of creatorIds)
+        await expect
+          .poll(async () => (await payoutsOf(creatorId)).map(({ state }) => state), {
+            timeout: SETTLED_MS,
+            interval: 500,
+          })
+          .toEqual([end[adapter]]);
+    const files = (await readdir(folder)).filter((name) => !name.startsWith("."));
+    const written = (await Promise.all(files.map((name) => readFile(join(folder, name), "utf8")))).join("");
+    for (const { adapter, creatorIds } of rounds) {
+      for (const creatorId of creatorIds) {
+        const [payout] = await payoutsOf(creatorId);
+        const id = payout?.payout_id ?? "";
+        const times = {
+          stripe: stripe.transfers().filter((transfer) => transfer.transfer_group === id).length,
+          csv: written.split("\r\n").filter((line) => line.startsWith(`${id},`)).length,
+        };
+        expect([creatorId, payout?.amount_micros, times[adapter]]).toEqual([creatorId, String(AMOUNT_MICROS), 1]);
+        const { body } = expectStatus(await operator.get(`/api/v1/creators/${creatorId}/balance`), 200);
+        expect(body.balances).toMatchObject([{ pending_micros: "0", available_micros: "0" }]);
+      }
+    }
+    expect(stripe.transfers()).toHaveLength(
+      rounds.filter(({ adapter }) => adapter === "stripe").length * CREATORS_PER_ROUND,
+    );
+    for (const batchId of acknowledged) expectStatus(await operator.get(`/api/v1/payout-batches/${batchId}`), 200);
+  },
+);
