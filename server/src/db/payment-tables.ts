@@ -1,5 +1,5 @@
 import type { Generated } from "kysely";
-import type { TransactionKind } from "./tables.ts";
+import type { TransactionKind } from "./ledger-tables.ts";
 
 /** The columns of what creators are paid and what marketplaces are invoiced. */
 export interface PaymentTables {

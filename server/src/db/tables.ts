@@ -1,5 +1,6 @@
 import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
+import type { LedgerTables } from "./ledger-tables.ts";
 import type { LicenseTables } from "./license-tables.ts";
 import type { PaymentTables } from "./payment-tables.ts";
 
@@ -7,7 +8,7 @@ import type { PaymentTables } from "./payment-tables.ts";
 export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables extends LicenseTables, PaymentTables {
+export interface Tables extends LedgerTables, LicenseTables, PaymentTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
@@ -71,18 +72,6 @@ export interface Tables extends LicenseTables, PaymentTables {
   dataset_build: { dataset_id: string; build_id: string; version: number; lease_until_ms: number };
   dataset_offer: DatasetOfferTable;
   usage_receipt: UsageReceiptTable;
-  ledger_account: { account_id: Generated<number>; kind: AccountKind; owner: string; currency: string };
-  ledger_transaction: LedgerTransactionTable;
-  ledger_entry: {
-    entry_id: Generated<number>;
-    transaction_id: string;
-    account_id: number;
-    currency: string;
-    /** numeric(38,0), which drivers hand over as text. */
-    amount: string;
-  };
-  account_balance: { account_id: number; balance: string };
-  ledger_period: { period: string; closed_at: number; closed_by: string };
   journal_entry: { serial: Generated<number>; at_ms: number; entry: string };
   journal_replayed: { serial: number };
   restore: { first_seq: number; backup_id: string; taken_at: number; restored_at: number };
@@ -279,33 +268,6 @@ interface UsageReceiptTable {
   receipt: string;
   accepted_at: number;
   sequence: Generated<number>;
-}
-
-/** What an account is for. */
-export type AccountKind = "marketplace" | "pool" | "creator" | "platform_fee" | "clearing" | "cash";
-
-/** What can happen to money. */
-export type TransactionKind =
-  | "usage_charge"
-  | "license_fee"
-  | "pool_split"
-  | "payout"
-  | "payout_paid"
-  | "payout_returned"
-  | "payment"
-  | "compensation"
-  | "reversal";
-
-interface LedgerTransactionTable {
-  transaction_id: string;
-  sequence: Generated<number>;
-  kind: TransactionKind;
-  reference: string;
-  currency: string;
-  value_at: number;
-  recorded_at: number;
-  reverses: string | null;
-  explanation: string;
 }
 
 interface WebhookEndpointTable {

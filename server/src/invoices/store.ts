@@ -1,6 +1,7 @@
 import { type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
-import type { Tables, TransactionKind } from "../db/tables.ts";
+import type { TransactionKind } from "../db/ledger-tables.ts";
+import type { Tables } from "../db/tables.ts";
 
 export type InvoiceRow = Selectable<Tables["invoice"]>;
 export type InvoiceLineRow = Selectable<Tables["invoice_line"]>;

@@ -1,6 +1,6 @@
 import { type JsonObject, canonicalize } from "@licet/protocol";
 import { monotonicFactory } from "ulid";
-import type { TransactionKind } from "../db/tables.ts";
+import type { TransactionKind } from "../db/ledger-tables.ts";
 import type { Fact } from "../events/write-fact.ts";
 import {
   type AccountName,

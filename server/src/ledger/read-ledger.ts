@@ -1,6 +1,6 @@
 import { type Result, accept, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import type { AccountKind } from "../db/tables.ts";
+import type { AccountKind } from "../db/ledger-tables.ts";
 import { cutPage } from "../http/parameters.ts";
 import { type Principal, isPlatform } from "../http/principal.ts";
 import {

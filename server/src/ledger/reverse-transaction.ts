@@ -1,6 +1,6 @@
 import { type Result, accept, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import type { TransactionKind } from "../db/tables.ts";
+import type { TransactionKind } from "../db/ledger-tables.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "./post-transactions.ts";
 import { findReversal, findTransaction, readEntriesOf } from "./store.ts";

@@ -1,7 +1,8 @@
 import { type Selectable, sql } from "kysely";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
-import type { AccountKind, Tables, TransactionKind } from "../db/tables.ts";
+import type { AccountKind, TransactionKind } from "../db/ledger-tables.ts";
+import type { Tables } from "../db/tables.ts";
 
 export type TransactionRow = Selectable<Tables["ledger_transaction"]>;
 export type PeriodRow = Selectable<Tables["ledger_period"]>;

@@ -2,7 +2,7 @@ import { type JsonObject, type Result, accept, formatInstant, refuse } from "@li
 import { type Context, nowSeconds } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
 import { readOwnJson } from "../db/own-json.ts";
-import type { TransactionKind } from "../db/tables.ts";
+import type { TransactionKind } from "../db/ledger-tables.ts";
 import {
   type AccountRow,
   type PeriodBounds,

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "../db/open-database.ts";
-import type { TransactionKind } from "../db/tables.ts";
+import type { TransactionKind } from "../db/ledger-tables.ts";
 
 /** An entry of a creator's account, with what it belongs to. */
 export interface StatementEntry {
