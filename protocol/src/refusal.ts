@@ -304,6 +304,7 @@ export const REFUSALS = {
     "The transaction cannot be reversed",
     "Reverse a transaction once; a reversal and a payout are not reversed.",
   ),
+  pool_empty: row(409, "There is nothing to share out", "Wait until the version has earned something more."),
   period_not_over: row(409, "The period is not over", "Close a month once it has been over for an hour."),
   period_out_of_order: row(409, "An earlier period is still open", "Close the months one after the other."),
   payment_reference_reused: row(

@@ -174,6 +174,7 @@ export const AUTHORIZATION = {
   },
   "POST /api/v1/ledger/transactions/{id}/reversal": { operator: true, platform: "ledger:write" },
   "GET /api/v1/ledger/periods": { operator: true, platform: "ledger:read", creator: "own" },
+  "POST /api/v1/ledger/pools/{id}/{version}/split": { operator: true, platform: "ledger:write" },
   "POST /api/v1/ledger/periods/{period}/close": { operator: true, platform: "ledger:write" },
   "POST /api/v1/marketplaces/{id}/payments": { operator: true, platform: "ledger:write" },
 

@@ -36,7 +36,7 @@ export async function closePeriod(ctx: Context, period: string, by: string): Pro
   if (next !== undefined && next.until < until)
     return refuse("period_out_of_order", `expected ${next.period} to be closed first`);
   for (const pool of await readBalancesBefore(ctx.db, "pool", until))
-    if (pool.balanceMicros < 0n) await splitPool(ctx, bounds.value, pool);
+    if (pool.balanceMicros < 0n) await splitPool(ctx, { name: period, until }, pool);
   return recordClose(ctx, bounds.value, by);
 }
 

@@ -2,7 +2,6 @@ import { type JsonObject, type Result, accept, formatInstant, formatMoney, parse
 import type { Context } from "../context.ts";
 import { readOwnJson } from "../db/own-json.ts";
 import type { Principal } from "../http/principal.ts";
-import { boundsOf } from "./periods.ts";
 import { isOwnAccount } from "./read-ledger.ts";
 import { type PoolSplit, computeSplit } from "./split-pool.ts";
 import { type EntryRow, type TransactionRow, findEntry, findTransaction, readPoolCharges } from "./store.ts";
@@ -93,23 +92,31 @@ async function splitSteps(
   const owner = `${textOf(explanation, "dataset_id")}/${Number(explanation["version"])}`;
   const poolMicros = microsOf(explanation, "pool_micros");
   const split = await computeSplit(ctx.db, { owner, poolMicros, seed: textOf(explanation, "seed") });
-  const bounds = boundsOf(textOf(explanation, "period"));
-  if (!bounds.ok) throw new TypeError(bounds.refusal.detail);
-  const charges = await readPoolCharges(ctx.db, { owner, currency, ...bounds.value, limit: MAX_CHARGES });
+  const until = Number(textOf(explanation, "until"));
+  const charges = await readPoolCharges(ctx.db, {
+    owner,
+    currency,
+    transactionId: entry.transaction_id,
+    until,
+    limit: MAX_CHARGES,
+  });
   return [
     ...charges.rows.map((row) => poolStep(row, currency)),
     {
       says:
-        `Pool of ${owner} at the end of ${bounds.value.period}: ${formatMoney(poolMicros, currency)}` +
-        (charges.isComplete && charges.sumMicros === poolMicros
-          ? ` from ${charges.count} entries, all of them above.`
-          : ` from ${charges.count} entries of that month, ${formatMoney(charges.sumMicros, currency)}, and what was carried over.`),
+        `Pool of ${owner} before ${formatInstant(until)}: ${formatMoney(poolMicros, currency)} from ` +
+        (charges.isComplete
+          ? `${charges.count} entries, all of them above`
+          : `${charges.count} entries, the first of them above`) +
+        (charges.sumMicros === poolMicros
+          ? "."
+          : `, which come to ${formatMoney(charges.sumMicros, currency)}; the rest was owed from before.`),
       numbers: {
         pool_micros: String(poolMicros),
         entries: charges.count,
         entries_shown: charges.rows.length,
-        month_micros: String(charges.sumMicros),
-        until: formatInstant(bounds.value.until),
+        entries_micros: String(charges.sumMicros),
+        until: formatInstant(until),
       },
     },
     feeStep(split, currency),

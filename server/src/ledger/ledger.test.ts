@@ -237,7 +237,7 @@ describe("closing a month", () => {
     ).body;
     expect(explained.steps.map((step: { says: string }) => step.says)).toEqual([
       "0.0001 USD a token × 123456 tokens reported under lic_1 up to receipt r_001 = 12.3456 USD, rounded down to a micro-unit; less 0.00 USD charged before: 12.3456 USD.",
-      `Pool of ${owner} at the end of ${period}: 12.3456 USD from 1 entries, all of them above.`,
+      expect.stringMatching(`^Pool of ${owner} before \\S+T00:00:00Z: 12.3456 USD from 1 entries, all of them above.$`),
       "The platform's fee of 1000 basis points, rounded down: 1.23456 USD; to share out: 12.3456 USD − 1.23456 USD = 11.11104 USD.",
       "1 of 4 works: 11111040 × 1 ÷ 4, rounded down = 2777760 micro-units.",
       `Credited to creator ${creator?.creatorId}: 2.77776 USD, entry ${entries[0].entry_id}.`,
@@ -273,6 +273,43 @@ describe("closing a month", () => {
       status: 422,
       body: { code: "split_measure_missing", errors: [{ at: work, code: "split_measure_missing" }] },
     });
+  });
+
+  test("leaves what was shared out before it to that split, and each split tells of its own charges", async () => {
+    const { creators, dataset } = await publishFor([1, 1]);
+    const pool = `${dataset.dataset_id}/1`;
+    const path = `/api/v1/ledger/pools/${dataset.dataset_id}/1/split`;
+    expect(await platform.operator.post(path)).toMatchObject({ status: 404, body: { code: "not_found" } });
+    await post(platform, [{ ...chargeOf("mkt_early", pool, 7n), kind: "license_fee" }]);
+    const first = expectStatus(await platform.operator.post(path), 201).body;
+    platform.clock.advance(2);
+    expect(await platform.operator.post(path)).toMatchObject({ status: 409, body: { code: "pool_empty" } });
+    await post(platform, [{ ...chargeOf("mkt_early", pool, 4n), kind: "license_fee" }]);
+    const now = platform.clock.nowMs() / 1_000;
+    platform.clock.advance(33 * 86_400);
+    await closeAll();
+    const balances = await Promise.all(creators.map(({ creatorId }) => balanceOf(platform, "creator", creatorId)));
+    expect(balances.reduce((sum, balance) => sum + balance, 0n)).toBe(-11n);
+    expect(await balanceOf(platform, "pool", pool)).toBe(0n);
+    const entryOf = async (transaction: { entries: readonly { entry_id: number; account: { owner: string } }[] }) => {
+      const entry = transaction.entries.find(({ account }) => account.owner === creators[0]?.creatorId);
+      const answer = await platform.operator.get(`/api/v1/ledger/entries/${entry?.entry_id}/explanation`);
+      return expectStatus(answer, 200).body.steps.map((step: { says: string }) => step.says);
+    };
+    expect(await entryOf(first)).toEqual(
+      expect.arrayContaining([expect.stringContaining("0.000007 USD from 1 entries, all of them above.")]),
+    );
+    const accounts = await platform.operator.get(`/api/v1/ledger/accounts?kind=pool&owner=${encodeURIComponent(pool)}`);
+    const { entries } = expectStatus(
+      await platform.operator.get(`/api/v1/ledger/accounts/${accounts.body.accounts[0].account_id}/entries`),
+      200,
+    ).body;
+    const last = entries.at(-1);
+    expect(last).toMatchObject({ transaction_kind: "pool_split", reference: `${monthAt(now)}/${pool}` });
+    const { body } = await platform.operator.get(`/api/v1/ledger/transactions/${last.transaction_id}`);
+    expect(await entryOf(body)).toEqual(
+      expect.arrayContaining([expect.stringContaining("0.000004 USD from 1 entries, all of them above.")]),
+    );
   });
 
   test("takes the months in order, and refuses what is no month", async () => {

@@ -9,6 +9,7 @@ import { type Explanation, explainEntry } from "./explain-entry.ts";
 import { listAccounts, listEntries, readTransaction } from "./read-ledger.ts";
 import { recordPayment } from "./record-payment.ts";
 import { reverseTransaction } from "./reverse-transaction.ts";
+import { splitPoolNow } from "./split-pool.ts";
 import type { AccountRow, EntryRow, TransactionRow } from "./store.ts";
 
 const tags = ["ledger"];
@@ -90,6 +91,7 @@ export function addLedgerRoutes(api: Api, ctx: Context): void {
   addAccountRoutes(api, ctx);
   addTransactionRoutes(api, ctx);
   addPeriodRoutes(api, ctx);
+  addSplitRoute(api, ctx);
   addPaymentRoute(api, ctx);
 }
 
@@ -227,6 +229,25 @@ function addPeriodRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const row = unwrap(await closePeriod(ctx, c.req.valid("param").period, actorOf(c.get("principal"))));
       return c.json(viewOf(row.period, row), 200);
+    },
+  );
+}
+
+function addSplitRoute(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "post",
+      path: "/api/v1/ledger/pools/{id}/{version}/split",
+      tags,
+      summary: "Share out what a version has earned, ahead of the month's close",
+      request: { params: z.object({ id: identifierSchema, version: numberSchema }) },
+      responses: { 201: jsonAnswer("Shared out", transactionSchema) },
+    }),
+    async (c) => {
+      const { id, version } = c.req.valid("param");
+      const { transactionId } = unwrap(await splitPoolNow(ctx, { datasetId: id, version: Number(version) }));
+      const read = unwrap(await readTransaction(ctx, c.get("principal"), transactionId));
+      return c.json(transactionView(read.transaction, read.entries), 201);
     },
   );
 }

@@ -1,18 +1,20 @@
 import {
   type JsonObject,
+  type Result,
   type RevenueSplit,
   type SharedAmount,
   accept,
+  formatInstant,
   platformFee,
+  refuse,
   splitByWeight,
 } from "@licet/protocol";
-import type { Context } from "../context.ts";
+import { type Context, nowSeconds } from "../context.ts";
 import type { Trx } from "../db/open-database.ts";
 import { findVersion, offerOf, readCreatorWeights } from "../datasets/lookup.ts";
-import { writeFact } from "../events/write-fact.ts";
-import type { PeriodBounds } from "./periods.ts";
+import { type Fact, writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "./post-transactions.ts";
-import { type AccountRow, readBalanceBefore, readTransactionsByReference } from "./store.ts";
+import { type AccountRow, readAccounts, readBalanceBefore, readTransactionsByReference } from "./store.ts";
 
 /** The account that a version's earnings wait in until its month is closed. */
 export function poolOf(datasetId: string, version: number): { readonly kind: "pool"; readonly owner: string } {
@@ -49,53 +51,92 @@ export async function computeSplit(
   return { ...revenueSplit, poolMicros, feeMicros, sharedMicros, shares: splitByWeight(sharedMicros, weights, seed) };
 }
 
+/** When a pool is shared out, and as what. */
+export interface SplitTime {
+  /** Unique for the pool: the month that is closed, or the instant of a split before that. */
+  readonly name: string;
+  /** Seconds since the epoch: what counts before it is shared out. */
+  readonly until: number;
+}
+
 /**
- * Shares out what a pool holds at the end of a month: the fee first, then by weights. Once for each
- * month and pool, so that a close that was interrupted goes on where it was. A pool that owes, because
- * more was taken back than came in, waits for the next month.
+ * Shares out what a pool holds: the fee first, then by weights. Once for each name and pool, so that
+ * a close that was interrupted goes on where it was. A pool that owes, because more was taken back
+ * than came in, waits for the next time. Answers the transaction; undefined when nothing was there.
  */
-export async function splitPool(ctx: Context, bounds: PeriodBounds, pool: AccountRow): Promise<void> {
-  const reference = `${bounds.period}/${pool.owner}`;
+export async function splitPool(
+  ctx: Context,
+  { name, until }: SplitTime,
+  pool: Pick<AccountRow, "account_id" | "kind" | "owner" | "currency">,
+): Promise<string | undefined> {
+  const reference = `${name}/${pool.owner}`;
   const split = await writeFact(ctx, async (fact) => {
     const { trx } = fact;
-    const known = await readTransactionsByReference(trx, "pool_split", [reference]);
-    const poolMicros = -(await readBalanceBefore(trx, pool.account_id, bounds.until));
-    if (known.length > 0 || poolMicros <= 0n) return accept(undefined);
-    const { feeMicros, sharedMicros, shares, by, platform_fee_bps } = await computeSplit(trx, {
-      owner: pool.owner,
-      poolMicros,
-      seed: reference,
-    });
-    const explanation: JsonObject = {
-      period: bounds.period,
-      ...versionOfPool(pool.owner),
-      pool_micros: String(poolMicros),
-      platform_fee_bps,
-      fee_micros: String(feeMicros),
-      shared_micros: String(sharedMicros),
-      by,
-      creators: shares.length,
-      seed: reference,
-    };
-    postTransactions(fact, [
-      {
-        kind: "pool_split",
-        reference,
-        currency: pool.currency,
-        valueAt: bounds.until - 1,
-        explanation,
-        entries: [
-          { account: pool, amountMicros: poolMicros },
-          { account: { kind: "platform_fee", owner: "" }, amountMicros: -feeMicros },
-          ...shares.map((share) => ({
-            account: { kind: "creator" as const, owner: share.name },
-            amountMicros: -share.amountMicros,
-          })),
-        ],
-      },
-    ]);
-    fact.record({ type: "pool.split", aggregate: pool.owner, body: explanation });
-    return accept(undefined);
+    const [known] = await readTransactionsByReference(trx, "pool_split", [reference]);
+    if (known !== undefined) return accept(known.transaction_id);
+    const poolMicros = -(await readBalanceBefore(trx, pool.account_id, until));
+    if (poolMicros <= 0n) return accept(undefined);
+    return accept(await postSplit(fact, pool, { reference, until, poolMicros }));
   });
   if (!split.ok) throw new TypeError(`pool ${pool.owner}: ${split.refusal.detail}`);
+  return split.value;
+}
+
+async function postSplit(
+  fact: Fact,
+  pool: Pick<AccountRow, "kind" | "owner" | "currency">,
+  { reference, until, poolMicros }: { readonly reference: string; readonly until: number; readonly poolMicros: bigint },
+): Promise<string | undefined> {
+  const { feeMicros, sharedMicros, shares, by, platform_fee_bps } = await computeSplit(fact.trx, {
+    owner: pool.owner,
+    poolMicros,
+    seed: reference,
+  });
+  const explanation: JsonObject = {
+    until,
+    ...versionOfPool(pool.owner),
+    pool_micros: String(poolMicros),
+    platform_fee_bps,
+    fee_micros: String(feeMicros),
+    shared_micros: String(sharedMicros),
+    by,
+    creators: shares.length,
+    seed: reference,
+  };
+  fact.record({ type: "pool.split", aggregate: pool.owner, body: explanation });
+  const [transactionId] = postTransactions(fact, [
+    {
+      kind: "pool_split",
+      reference,
+      currency: pool.currency,
+      valueAt: until - 1,
+      explanation,
+      entries: [
+        { account: pool, amountMicros: poolMicros },
+        { account: { kind: "platform_fee", owner: "" }, amountMicros: -feeMicros },
+        ...shares.map((share) => ({
+          account: { kind: "creator" as const, owner: share.name },
+          amountMicros: -share.amountMicros,
+        })),
+      ],
+    },
+  ]);
+  return transactionId;
+}
+
+/**
+ * Shares out what a version's pool holds now, ahead of the month's close, which then shares out the
+ * rest. Refuses `not_found`, and `pool_empty` when there is nothing to share out.
+ */
+export async function splitPoolNow(
+  ctx: Context,
+  { datasetId, version }: { readonly datasetId: string; readonly version: number },
+): Promise<Result<{ readonly transactionId: string }>> {
+  const [pool] = await readAccounts(ctx.db, { ...poolOf(datasetId, version), after: undefined, limit: 1 });
+  if (pool === undefined) return refuse("not_found", `nothing was ever earned by version ${version} of ${datasetId}`);
+  const now = nowSeconds(ctx);
+  const transactionId = await splitPool(ctx, { name: formatInstant(now), until: now + 1 }, pool);
+  return transactionId === undefined
+    ? refuse("pool_empty", `version ${version} of ${datasetId} has earned nothing since its pool was shared out last`)
+    : accept({ transactionId });
 }

@@ -249,7 +249,7 @@ export async function findFirstValueAt(db: Db | Trx): Promise<number | undefined
   return row?.first ?? undefined;
 }
 
-/** What came into a pool, or was taken back from it, in a month; `count` and `sumMicros` are of all of it. */
+/** What came into a pool, or was taken back from it, between two splits; `count` and `sumMicros` are of all of it. */
 export interface PoolCharges {
   readonly rows: readonly Pick<TransactionRow, "transaction_id" | "kind" | "reference" | "explanation">[];
   readonly count: number;
@@ -257,31 +257,41 @@ export interface PoolCharges {
   readonly isComplete: boolean;
 }
 
+export interface PoolChargesOf {
+  readonly owner: string;
+  readonly currency: string;
+  /** The split. */
+  readonly transactionId: string;
+  /** The instant before which it counted. */
+  readonly until: number;
+  readonly limit: number;
+}
+
+/** What a split shared out: the entries before it, and before its instant, that the split before it did not count. */
 export async function readPoolCharges(
   db: Db,
-  {
-    owner,
-    currency,
-    from,
-    until,
-    limit,
-  }: {
-    readonly owner: string;
-    readonly currency: string;
-    readonly from: number;
-    readonly until: number;
-    readonly limit: number;
-  },
+  { owner, currency, transactionId, until, limit }: PoolChargesOf,
 ): Promise<PoolCharges> {
   const { rows } = await sql<PoolCharges["rows"][number] & { count: number; sum: string }>`
-    select transaction.transaction_id, transaction.kind, transaction.reference, transaction.explanation,
-           (count(*) over ())::int as count, (-sum(entry.amount) over ())::text as sum
-      from ledger_account account
-      join ledger_entry entry using (account_id)
-      join ledger_transaction transaction using (transaction_id)
-     where account.kind = 'pool' and account.owner = ${owner} and account.currency = ${currency}
-       and transaction.value_at >= ${from} and transaction.value_at < ${until} and transaction.kind <> 'pool_split'
-     order by entry.entry_id limit ${limit}`.execute(db);
+    with pool as (
+      select entry.entry_id, entry.amount, transaction.transaction_id, transaction.kind, transaction.reference,
+             transaction.explanation, transaction.value_at
+        from ledger_account account
+        join ledger_entry entry using (account_id)
+        join ledger_transaction transaction using (transaction_id)
+       where account.kind = 'pool' and account.owner = ${owner} and account.currency = ${currency}
+    ), this as (
+      select entry_id from pool where transaction_id = ${transactionId}
+    ), before as (
+      select pool.entry_id, pool.value_at from pool, this
+       where kind = 'pool_split' and pool.entry_id < this.entry_id order by pool.entry_id desc limit 1
+    )
+    select pool.transaction_id, pool.kind, pool.reference, pool.explanation,
+           (count(*) over ())::int as count, (-sum(pool.amount) over ())::text as sum
+      from pool join this on pool.entry_id < this.entry_id left join before on true
+     where pool.kind <> 'pool_split' and pool.value_at < ${until}
+       and (before.entry_id is null or pool.entry_id > before.entry_id or pool.value_at > before.value_at)
+     order by pool.entry_id limit ${limit}`.execute(db);
   return {
     rows,
     count: rows[0]?.count ?? 0,
