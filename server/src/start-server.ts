@@ -36,6 +36,7 @@ import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
+import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -77,6 +78,7 @@ const SWEEP_SECONDS = {
   drafts: 30,
   keys: 10,
   periods: 60,
+  pulls: 15,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -274,6 +276,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.pulls, "pull receipts", (signal) => pullDueReceipts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));
