@@ -113,7 +113,8 @@ async function readPages(
   { pull, signal, count }: Pulling & { readonly count: Count },
 ): Promise<Result<boolean>> {
   let cursor = pull.cursor;
-  for (let page = 0; page < MAX_PAGES && signal?.aborted !== true; page += 1) {
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    if (signal?.aborted === true) break;
     const read = await readPage(ctx, marketplace, { datasetId: pull.dataset_id, cursor });
     if (!read.ok) return read;
     const { receipts, next } = read.value;

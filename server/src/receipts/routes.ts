@@ -91,7 +91,7 @@ function addIntakeRoute(api: Api, ctx: Context): void {
           ? accept(principal.marketplaceId)
           : refuse("forbidden", "expected a marketplace"),
       );
-      if (hasLines(c)) return answerLines(c, unwrap(await acceptBatch(ctx, marketplaceId, await c.req.text())));
+      if (hasLines(c)) return answerLines(c, unwrap(acceptBatch(ctx, marketplaceId, await c.req.text())));
       const received = unwrap(parseJsonObject(await c.req.text()));
       noteDataset(c, received["dataset_id"], received["dataset_version"]);
       const [result] = await acceptReceipts(ctx, { marketplaceId, pulled: false }, [accept(received)]);
