@@ -118,7 +118,8 @@ const ACCEPTANCE = objectOf(
 /** What acceptance made of a receipt. @example { flags: ["late"], charged_micros: "12345600", currency: "USD", pulled: false } */
 export type ReceiptAcceptance = ReturnType<typeof ACCEPTANCE>;
 
-function readKeptReceipt(body: JsonObject): Result<KeptReceipt> {
+/** Reads a receipt as the platform shows it. @example readKeptReceipt(body) */
+export function readKeptReceipt(body: JsonObject): Result<KeptReceipt> {
   const { valid_for_future_training: valid, acceptance, ...document } = body;
   const receipt = readUsageReceipt(document);
   if (!receipt.ok) return receipt;

@@ -13,6 +13,7 @@ import {
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
 import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
+import { createClient } from "../../../test/fixtures/sdk.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import {
   type LicensedDataset,
@@ -124,6 +125,27 @@ describe("a batch of receipts", () => {
       "receipt_id_reused",
       "receipt_nonce_reused",
     ]);
+  });
+
+  test("of the sdk says of each receipt what became of it", async () => {
+    const { marketplace, dataset } = await licensed();
+    const { clientId, clientSecret, scope } = marketplace;
+    const client = createClient({ origin: platform.origin, clientId, clientSecret, scope });
+    const [receipt, refused] = await Promise.all([
+      receiptOf(marketplace, dataset, 5),
+      receiptOf(marketplace, dataset, 5, { currency: "EUR" }),
+    ]);
+    expect(await client.postReceipts([receipt, refused, receipt])).toMatchObject({
+      ok: true,
+      value: [
+        { line: 1, status: "accepted", kept: { receipt: { receipt_id: receipt["receipt_id"] } } },
+        { line: 2, status: "refused", problem: { code: "receipt_currency_wrong", status: 422 } },
+        { line: 3, status: "known" },
+      ],
+    });
+    expect(await client.getReceipt(String(receipt["receipt_id"]))).toMatchObject({
+      value: { acceptance: { flags: [], charged_micros: "500", currency: "USD", pulled: false } },
+    });
   });
 
   test("of too many lines is refused before it begins, and so is one that is no lines", async () => {
