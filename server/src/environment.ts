@@ -43,6 +43,8 @@ export const ENVIRONMENT = {
   LICET_STRIPE_WEBHOOK_SECRET_FILE: "a file with that secret, instead of the setting",
   LICET_STRIPE_API: "where Stripe's API is (default: https://api.stripe.com)",
   LICET_INVOICE_DUE_DAYS: "how long marketplaces have to pay an invoice (default: 30)",
+  LICET_RECEIPT_PULL_MINUTES:
+    "how often marketplaces that gave a platform_token are asked for their receipts; 0 means when POST /api/v1/marketplaces/{id}/receipt-pulls says so (default: 60)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

@@ -6,6 +6,8 @@ export interface MoneyConfig {
   readonly platformFeeBps: number;
   /** How long after its end a month is closed; undefined means by hand. */
   readonly closeAfterSeconds: number | undefined;
+  /** How often marketplaces are asked for their receipts; undefined means when somebody says so. */
+  readonly receiptPullSeconds: number | undefined;
 }
 
 export type ReadNumber = (
@@ -14,6 +16,7 @@ export type ReadNumber = (
   range: { readonly min: number; readonly max: number },
 ) => number;
 
+const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
 /** So that clocks which differ, and charges that are being written, are on one side of a period's end. */
 const MIN_CLOSE_HOURS = 1;
@@ -23,5 +26,7 @@ export function readMoney(readNumber: ReadNumber): MoneyConfig {
   return {
     platformFeeBps: readNumber("LICET_PLATFORM_FEE_BPS", 0, { min: 0, max: MAX_FEE_BPS }),
     closeAfterSeconds: hours === 0 ? undefined : Math.max(hours, MIN_CLOSE_HOURS) * HOUR_SECONDS,
+    receiptPullSeconds:
+      readNumber("LICET_RECEIPT_PULL_MINUTES", 60, { min: 0, max: 43_200 }) * MINUTE_SECONDS || undefined,
   };
 }

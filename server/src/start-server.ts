@@ -42,6 +42,7 @@ import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { createDueBatches } from "./payouts/schedule-batches.ts";
 import { forgetStripeEvents, sendDuePayouts } from "./payouts/send-payouts.ts";
+import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -87,6 +88,7 @@ const SWEEP_SECONDS = {
   drafts: 30,
   keys: 10,
   periods: 60,
+  pulls: 15,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -294,6 +296,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.pulls, "pull receipts", (signal) => pullDueReceipts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "hand over keys", async () => {
     await rotateDueKeys(ctx);

@@ -72,6 +72,7 @@ export interface Tables extends LedgerTables, LicenseTables, PaymentTables {
   dataset_build: { dataset_id: string; build_id: string; version: number; lease_until_ms: number };
   dataset_offer: DatasetOfferTable;
   usage_receipt: UsageReceiptTable;
+  receipt_pull: ReceiptPullTable;
   journal_entry: { serial: Generated<number>; at_ms: number; entry: string };
   journal_replayed: { serial: number };
   restore: { first_seq: number; backup_id: string; taken_at: number; restored_at: number };
@@ -268,6 +269,27 @@ interface UsageReceiptTable {
   receipt: string;
   accepted_at: number;
   sequence: Generated<number>;
+  /** Null for receipts from before there were licenses. */
+  license_id: string | null;
+  /** Names between spaces. */
+  flags: Generated<string>;
+  /** numeric(38,0), which drivers hand over as text. */
+  charged_micros: Generated<string>;
+  currency: string | null;
+  pulled: Generated<boolean>;
+  /** Seconds since the epoch. */
+  period_from: number;
+  period_to: number;
+}
+
+interface ReceiptPullTable {
+  marketplace_id: string;
+  dataset_id: string;
+  cursor: string | null;
+  last_at: number | null;
+  last_error: string | null;
+  failures: Generated<number>;
+  next_at_ms: number;
 }
 
 interface WebhookEndpointTable {

@@ -65,6 +65,7 @@ export const EVENT_JOBS = {
   "license.revoked": ["fan-out"],
   "license.expired": ["fan-out"],
   "receipt.accepted": [],
+  "receipt.breach": [],
   "upstream.registered": [],
   "upstream.secret-rotated": [],
   "upstream.ended": [],
