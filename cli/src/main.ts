@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { readFileSync } from "node:fs";
+import { addAnalyticsCommands } from "./analytics-commands.ts";
 import { backup } from "./backup.ts";
 import { CommandError, reasonOf } from "./command-error.ts";
 import { playDemo } from "./demo/play-demo.ts";
@@ -113,6 +114,7 @@ program
 
 addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
+addAnalyticsCommands(program, surroundings);
 
 program
   .command("demo")

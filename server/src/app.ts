@@ -3,6 +3,7 @@ import { type Refusal, refuse } from "@licet/protocol";
 import type { MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { addAgreementRoutes } from "./agreements/routes.ts";
+import { addAnalyticsRoutes } from "./analytics/routes.ts";
 import { addBackupRoutes } from "./backups/routes.ts";
 import { addConsentRoutes } from "./consents/routes.ts";
 import { addContentRoutes } from "./content/routes.ts";
@@ -75,6 +76,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   addWebhookRoutes(api, ctx);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
+  addAnalyticsRoutes(api, ctx);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   api.use("/openapi.json", limitRate(ctx, "GET /openapi.json"));

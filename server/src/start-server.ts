@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { publishBuiltInAgreement } from "./agreements/publish-agreement.ts";
+import { countRollups } from "./analytics/count-rollups.ts";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import type { Clock, Context } from "./context.ts";
@@ -77,6 +78,7 @@ const SWEEP_SECONDS = {
   drafts: 30,
   keys: 10,
   periods: 60,
+  rollups: 2,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -274,6 +276,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

@@ -89,6 +89,21 @@ export interface Tables {
   };
   account_balance: { account_id: number; balance: string };
   ledger_period: { period: string; closed_at: number; closed_by: string };
+  usage_rollup: UsageRollupTable;
+  earning_rollup: {
+    day: string;
+    creator_id: string;
+    dataset_id: string;
+    currency: string;
+    amount_micros: string;
+  };
+  rollup_progress: {
+    id: number;
+    receipt_sequence: number;
+    ledger_sequence: number;
+    counted_at: number;
+    rebuilt_at: number | null;
+  };
   journal_entry: { serial: Generated<number>; at_ms: number; entry: string };
   journal_replayed: { serial: number };
   restore: { first_seq: number; backup_id: string; taken_at: number; restored_at: number };
@@ -377,6 +392,21 @@ interface LedgerTransactionTable {
   recorded_at: number;
   reverses: string | null;
   explanation: string;
+}
+
+/** `day` is read as text; units and amounts are `numeric(38,0)`, which drivers answer as text. */
+interface UsageRollupTable {
+  day: string;
+  dataset_id: string;
+  dataset_version: number;
+  model_fingerprint: string;
+  model_id: string;
+  marketplace_id: string;
+  unit: string;
+  currency: string;
+  receipts: number;
+  units: string;
+  charged_micros: string;
 }
 
 interface WebhookEndpointTable {

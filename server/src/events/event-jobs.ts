@@ -67,6 +67,7 @@ export const EVENT_JOBS = {
   "period.closed": [],
   "payment.recorded": [],
   "ledger.reversed": [],
+  "analytics.rebuilt": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

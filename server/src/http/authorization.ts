@@ -177,6 +177,17 @@ export const AUTHORIZATION = {
   "POST /api/v1/ledger/periods/{period}/close": { operator: true, platform: "ledger:write" },
   "POST /api/v1/marketplaces/{id}/payments": { operator: true, platform: "ledger:write" },
 
+  "GET /api/v1/analytics/usage": {
+    operator: true,
+    platform: "analytics:read",
+    marketplace: "receipts:read",
+    creator: "own",
+  },
+  "GET /api/v1/analytics/earnings": { operator: true, platform: "analytics:read", creator: "own" },
+  "GET /api/v1/analytics/progress": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/analytics/check": { operator: true, platform: "analytics:read" },
+  "POST /api/v1/analytics/rebuild": OPERATOR,
+
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 
