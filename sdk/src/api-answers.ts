@@ -102,7 +102,7 @@ export interface KeptReceipt {
 }
 
 function readKeptReceipt(body: JsonObject): Result<KeptReceipt> {
-  const { valid_for_future_training: valid, ...document } = body;
+  const { valid_for_future_training: valid, acceptance: _acceptance, ...document } = body;
   const receipt = readUsageReceipt(document);
   if (!receipt.ok) return receipt;
   return accept({

@@ -1,7 +1,15 @@
 import type { WebhookEvent } from "@licet/protocol";
 import type { Db, Trx } from "../db/open-database.ts";
 import { type VersionStanding, readVersionsStanding } from "./standing.ts";
-import { type DatasetRow, findDataset, findVersion, readDatasetsById, readVersionsByName } from "./store.ts";
+import { readLosses } from "./standing-store.ts";
+import {
+  type DatasetRow,
+  type VersionRow,
+  findDataset,
+  findVersion,
+  readDatasetsById,
+  readVersionsByName,
+} from "./store.ts";
 
 /** What other slices may ask of datasets. */
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
@@ -18,6 +26,7 @@ export {
   readDatasetIdsOfCreator,
   readJtisOfCreator,
   readTouched,
+  readVersionsByName,
 } from "./store.ts";
 export { type VersionTerms, termsOfVersion } from "./version-terms.ts";
 
@@ -70,6 +79,46 @@ export async function readVersionStandings(
     if (dataset !== undefined) standings.set(name, { ...standing, state: stateIn(dataset, version, standing) });
   }
   return (version) => standings.get(nameOf(version));
+}
+
+/** What a version lost for good, and since when nothing of it may be used (seconds since the epoch). */
+export interface VersionLosses {
+  /** Each instant once, in order. */
+  readonly lostAt: readonly number[];
+  /** Undefined while something of it stands. */
+  readonly overSince: number | undefined;
+}
+
+const NO_LOSSES: VersionLosses = { lostAt: [], overSince: undefined };
+
+/** When versions lost something for good. A dataset that was withdrawn is over as a whole. */
+export async function readVersionLosses(
+  db: Db | Trx,
+  versions: readonly VersionRow[],
+): Promise<(version: VersionName) => VersionLosses> {
+  const rows = await readDatasetsById(
+    db,
+    versions.map((version) => version.dataset_id),
+  );
+  const datasets = new Map(rows.map((row) => [row.dataset_id, row]));
+  const touched = versions.filter(({ dataset_id, version }) => {
+    const dataset = datasets.get(dataset_id);
+    return dataset === undefined || dataset.state !== "active" || dataset.current_version !== version;
+  });
+  const losses = Map.groupBy(await readLosses(db, touched), ({ dataset_id, version }) => `${dataset_id}/${version}`);
+  const lossy = touched.filter(({ dataset_id, version }) => losses.has(`${dataset_id}/${version}`));
+  const standings = await readVersionsStanding(db, lossy);
+  const found = new Map<string, VersionLosses>();
+  for (const version of touched) {
+    const name = `${version.dataset_id}/${version.version}`;
+    const lostAt = (losses.get(name) ?? []).map((loss) => loss.lost_at);
+    const state = standings.get(version)?.state;
+    const isGone = state === "revoked" || state === "expired";
+    const ends = [datasets.get(version.dataset_id)?.ended_at ?? undefined, isGone ? lostAt.at(-1) : undefined];
+    const known = ends.filter((end) => end !== undefined);
+    found.set(name, { lostAt, overSince: known.length === 0 ? undefined : Math.min(...known) });
+  }
+  return (version) => found.get(nameOf(version)) ?? NO_LOSSES;
 }
 
 function stateIn(dataset: DatasetRow, version: number, { state }: VersionStanding): VersionStanding["state"] {

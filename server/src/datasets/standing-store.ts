@@ -39,6 +39,29 @@ export async function countFallen(db: Db | Trx, versions: readonly VersionName[]
   return rows;
 }
 
+/** An instant at which a version lost something for good. */
+export interface Loss extends VersionName {
+  readonly lost_at: number;
+}
+
+/** When these versions lost something for good, each instant once, in order. */
+export async function readLosses(db: Db | Trx, versions: readonly VersionName[]): Promise<readonly Loss[]> {
+  if (versions.length === 0) return [];
+  const { rows } = await sql<Loss>`
+    with wanted as (select * from ${unnested(versions)} as wanted (dataset_id, version))
+    select dataset_id, version, consent.ended_at as lost_at
+      from wanted
+      join dataset_consent using (dataset_id, version)
+      join consent on consent.jti = dataset_consent.jti and consent.state in ('revoked', 'expired')
+    union
+    select dataset_id, version, content_item.withdrawn_at
+      from wanted
+      join dataset_item using (dataset_id, version)
+      join content_item on content_item.content_id = dataset_item.content_id and content_item.withdrawn_at is not null
+     order by lost_at`.execute(db);
+  return rows;
+}
+
 /** A token, or a single work, that does not stand. */
 export interface Ended {
   readonly dataset_id: string;

@@ -77,6 +77,7 @@ export interface Tables {
   };
   version_origins: { dataset_id: string; version: number; origins: string };
   usage_receipt: UsageReceiptTable;
+  receipt_pull: ReceiptPullTable;
   ledger_account: { account_id: Generated<number>; kind: AccountKind; owner: string; currency: string };
   ledger_transaction: LedgerTransactionTable;
   ledger_entry: {
@@ -365,6 +366,27 @@ interface UsageReceiptTable {
   receipt: string;
   accepted_at: number;
   sequence: Generated<number>;
+  /** Null for receipts from before there were licenses. */
+  license_id: string | null;
+  /** Names between spaces. */
+  flags: Generated<string>;
+  /** numeric(38,0), which drivers hand over as text. */
+  charged_micros: Generated<string>;
+  currency: string | null;
+  pulled: Generated<boolean>;
+  /** Seconds since the epoch. */
+  period_from: number;
+  period_to: number;
+}
+
+interface ReceiptPullTable {
+  marketplace_id: string;
+  dataset_id: string;
+  cursor: string | null;
+  last_at: number | null;
+  last_error: string | null;
+  failures: Generated<number>;
+  next_at_ms: number;
 }
 
 /** What an account is for. */

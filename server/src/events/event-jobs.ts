@@ -63,6 +63,7 @@ export const EVENT_JOBS = {
   "license.revoked": ["fan-out"],
   "license.expired": ["fan-out"],
   "receipt.accepted": [],
+  "receipt.breach": [],
   "pool.split": [],
   "period.closed": [],
   "payment.recorded": [],

@@ -52,8 +52,10 @@ export function jsonBody<S extends z.ZodType>(schema: S) {
 
 export interface RouteOptions {
   readonly maxBodyBytes?: number;
-  /** `json`: one I-JSON object; `raw`: the handler reads the body itself. */
-  readonly body?: "json" | "raw";
+  /** `json`: one I-JSON object; `raw`: the handler reads the body itself; `json-or-lines`: `raw` where it is NDJSON, else `json`. */
+  readonly body?: "json" | "raw" | "json-or-lines";
+  /** Of `json-or-lines`, how long lines may be together. */
+  readonly maxLinesBytes?: number;
 }
 
 /**
@@ -68,15 +70,20 @@ export function defineRoute<const R extends Omit<RouteConfig, "path"> & { readon
   const name = `${route.method.toUpperCase()} ${route.path}`;
   if (!isRouteName(name)) throw new TypeError(`${name} is not in the authorization table`);
   const rule: Rule = AUTHORIZATION[name];
-  const maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
+  const { maxBodyBytes = MAX_BODY_BYTES, maxLinesBytes = maxBodyBytes } = options;
+  const [limitJson, limitLines] = [limitBody(ctx, maxBodyBytes), limitBody(ctx, maxLinesBytes)];
   const middleware: MiddlewareHandler<ApiEnv>[] = [
     noteRoute(name),
     limitRate(ctx, name),
     requireCaller(ctx, rule),
-    limitBody(ctx, maxBodyBytes),
+    options.body === "json-or-lines"
+      ? (c, next) => (hasLines(c) ? limitLines(c, next) : limitJson(c, next))
+      : limitJson,
   ];
-  if (route.request?.body !== undefined && options.body !== "raw") middleware.push(requireStrictJson(ctx));
-  if (route.method !== "get" && options.body !== "raw") middleware.push(keepAnswer(ctx, name));
+  const json: MiddlewareHandler<ApiEnv>[] = [];
+  if (route.request?.body !== undefined && options.body !== "raw") json.push(requireStrictJson(ctx));
+  if (route.method !== "get" && options.body !== "raw") json.push(keepAnswer(ctx, name));
+  middleware.push(...(options.body === "json-or-lines" ? json.map(unlessLines) : json));
   const responses: R["responses"] = { ...route.responses, default: PROBLEM_ANSWER };
   return createRoute({
     ...route,
@@ -84,6 +91,18 @@ export function defineRoute<const R extends Omit<RouteConfig, "path"> & { readon
     security: rule.anyone === true ? [] : [{ bearer: [] }],
     responses,
   });
+}
+
+/** Lines of JSON, one object each. The type is wide because a narrow one would promise an answer of that type. */
+export const NDJSON: string = "application/x-ndjson";
+
+/** True when a request brings lines instead of one object. */
+export function hasLines(c: ApiContext): boolean {
+  return /^application\/x-ndjson\s*(;|$)/i.test(c.req.header("content-type") ?? "");
+}
+
+function unlessLines(middleware: MiddlewareHandler<ApiEnv>): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => (hasLines(c) ? next() : middleware(c, next));
 }
 
 function isRouteName(name: string): name is RouteName {

@@ -99,7 +99,7 @@ describe("a server in test mode", () => {
     const keys = await fetchKeySet({ origin: platform.origin, now, allowTest: true });
     if (!keys.ok) throw new Error(keys.refusal.detail);
     const [receipt] = expectStatus(await platform.operator.get("/api/v1/usage-receipts"), 200).body.receipts;
-    const { valid_for_future_training: _derived, ...signed } = receipt;
+    const { valid_for_future_training: _derived, acceptance: _made, ...signed } = receipt;
     expect(await verifyCountersignature(signed, keys.value)).toMatchObject({ ok: true });
     expect(await verifyCountersignature(signed, { ...keys.value, allowsTest: false })).toMatchObject(refusal);
   });

@@ -79,6 +79,32 @@ export async function shareReceiptKey(trx: Trx, kid: string): Promise<ReceiptKey
   return trx.selectFrom("receipt_key").selectAll().where("kid", "=", kid).forShare().executeTakeFirst();
 }
 
+/** Keys of one marketplace by their names. With `hold`, nobody can end them before the end of the transaction. */
+export async function readReceiptKeysByName(
+  db: Db | Trx,
+  marketplaceId: string,
+  { kids, hold }: { readonly kids: readonly string[]; readonly hold: boolean },
+): Promise<readonly ReceiptKeyRow[]> {
+  return db
+    .selectFrom("receipt_key")
+    .selectAll()
+    .where("marketplace_id", "=", marketplaceId)
+    .where("kid", "=", anyOf(kids))
+    .orderBy("kid")
+    .$if(hold, (query) => query.forShare())
+    .execute();
+}
+
+/** Marketplaces that can be asked for their receipts. */
+export async function readAskable(db: Db): Promise<readonly MarketplaceRow[]> {
+  return db
+    .selectFrom("marketplace")
+    .selectAll()
+    .where("sealed_platform_token", "is not", null)
+    .orderBy("marketplace_id")
+    .execute();
+}
+
 export async function updateReceiptKey(
   trx: Trx,
   kid: string,

@@ -21,7 +21,13 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import { parseObject, readKeys, registerWorks } from "../../../test/fixtures/datasets.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { type PublishedDataset, postReceipt, receiptContent, signAnyReceipt } from "../../../test/fixtures/receipts.ts";
+import {
+  type PublishedDataset,
+  licenseFor,
+  postReceipt,
+  receiptContent,
+  signAnyReceipt,
+} from "../../../test/fixtures/receipts.ts";
 
 const platform = await startPlatform();
 const db = platform.server.ctx.db;
@@ -35,9 +41,10 @@ async function publishedDataset(): Promise<PublishedDataset> {
   return publishDataset(platform, works);
 }
 
-const dataset = await publishedDataset();
+const published = await publishedDataset();
 const marketplace = await registerMarketplace(platform);
-await offerDataset(platform, dataset.dataset_id, marketplace);
+await offerDataset(platform, published.dataset_id, marketplace);
+const dataset = await licenseFor(platform, marketplace, published);
 const caller = await marketplace.call();
 
 const post = (receipt: object) => caller.post("/api/v1/usage-receipts", receipt);
@@ -67,24 +74,22 @@ describe("a usage receipt", () => {
   });
 
   test("of the sdk is accepted, with members that nobody here knows, which are kept and covered", async () => {
-    const { iss, aud, model_id, dataset_id, dataset_version, dataset_fingerprint, model_fingerprint } = receiptContent(
-      platform,
-      marketplace,
-      dataset,
-    );
+    const { iss, aud, model_id, license_id, dataset_id, dataset_version, dataset_fingerprint, model_fingerprint } =
+      receiptContent(platform, marketplace, dataset);
     const content = {
       iss: String(iss),
       aud: String(aud),
       model_id: String(model_id),
+      license_id: String(license_id),
       dataset_id: String(dataset_id),
       dataset_version: Number(dataset_version),
       dataset_fingerprint: String(dataset_fingerprint),
       model_fingerprint: String(model_fingerprint),
-      usage: { unit: "seconds" as const, count: 3_600 },
+      usage: { unit: "tokens" as const, count: 3_600 },
     };
     expect(await post(await signReceipt(content, marketplace.receiptSigner, now))).toMatchObject({
       status: 201,
-      body: { usage: { unit: "seconds", count: 3_600 } },
+      body: { usage: { unit: "tokens", count: 3_600 } },
     });
 
     const extra = await signAnyReceipt(
@@ -198,8 +203,10 @@ describe("a receipt is refused, and nothing is kept,", () => {
   ][] = [
     ["with another dataset's fingerprint", 422, "receipt_fingerprint_wrong", { dataset_fingerprint: "00".repeat(32) }],
     ["for a version that does not exist", 422, "receipt_fingerprint_wrong", { dataset_version: 99 }],
-    ["for version 0", 422, "receipt_fingerprint_wrong", { dataset_version: 0 }],
-    ["for a dataset that nobody has", 403, "receipt_dataset_not_offered", { dataset_id: "ds-nothing" }],
+    ["for a version of before its license", 422, "receipt_version_wrong", { dataset_version: 0 }],
+    ["for a dataset that nobody has", 422, "receipt_dataset_wrong", { dataset_id: "ds-nothing" }],
+    ["for another model", 422, "receipt_model_wrong", { model_id: "model-2" }],
+    ["for another model of the same name", 422, "receipt_model_wrong", { model_fingerprint: "0f".repeat(32) }],
     [
       "in the name of another marketplace",
       403,
@@ -235,7 +242,18 @@ describe("a receipt is refused, and nothing is kept,", () => {
     ["with a nonce that is too short", 422, "receipt_invalid", { nonce: "short" }],
     ["with an id that climbs out", 422, "receipt_invalid", { receipt_id: "../r_1" }],
     ["of another type", 422, "receipt_invalid", { type: "manifest" }],
-    ["for a license that nobody issued", 422, "receipt_invalid", { license_id: "lic_1" }],
+    ["without a license", 422, "receipt_invalid", { license_id: undefined }],
+    ["for a license that nobody issued", 422, "receipt_license_unknown", { license_id: "lic_1" }],
+    [
+      "in another unit than its license's",
+      422,
+      "receipt_unit_wrong",
+      { usage: { unit: "items", count: 1 }, tokens_used: undefined },
+    ],
+    ["in another currency than its license's", 422, "receipt_currency_wrong", { currency: "EUR" }],
+    ["in a currency that is none", 422, "receipt_invalid", { currency: "euro" }],
+    ["with no count", 422, "receipt_invalid", { usage: { unit: "tokens" } }],
+    ["with a count in words", 422, "receipt_invalid", { usage: { unit: "tokens", count: "many" } }],
     ["without a model", 422, "receipt_invalid", { model_id: undefined }],
     ["without a fingerprint of the model", 422, "receipt_invalid", { model_fingerprint: "gpt" }],
     ["when it is a test", REFUSALS.test_document.status, "test_document", { test: true }],
@@ -256,12 +274,22 @@ describe("a receipt is refused, and nothing is kept,", () => {
     expect(await storedCount()).toBe(before);
   });
 
-  test("for a dataset that exists and was never offered, as for one that does not exist", async () => {
+  test("for a dataset that exists and was never licensed, as for one that does not exist", async () => {
     const hidden = await publishedDataset();
-    const answer = await postReceipt(platform, marketplace, hidden);
-    expect(answer).toMatchObject({ status: 403, body: { code: "receipt_dataset_not_offered" } });
-    const nothing = await postReceipt(platform, marketplace, { ...hidden, dataset_id: "ds-nothing" });
+    const answer = await postReceipt(platform, marketplace, dataset, { dataset_id: hidden.dataset_id });
+    expect(answer).toMatchObject({ status: 422, body: { code: "receipt_dataset_wrong" } });
+    const nothing = await postReceipt(platform, marketplace, dataset, { dataset_id: "ds-nothing" });
     expect(nothing.body.detail.replace("ds-nothing", hidden.dataset_id)).toBe(answer.body.detail);
+  });
+
+  test("under another marketplace's license", async () => {
+    const other = await registerMarketplace(platform);
+    await offerDataset(platform, dataset.dataset_id, other);
+    const { license_id } = await licenseFor(platform, other, published);
+    expect(await postReceipt(platform, marketplace, dataset, { license_id })).toMatchObject({
+      status: 403,
+      body: { code: "receipt_license_not_yours" },
+    });
   });
 
   test("by a key that is not registered, or another marketplace's", async () => {
@@ -308,6 +336,16 @@ describe("a receipt is refused, and nothing is kept,", () => {
     expect((await (await reader.call()).post("/api/v1/usage-receipts", receipt)).status).toBe(403);
   });
 
+  test("with a fraction of a token", async () => {
+    const receipt = canonicalize(
+      await signAnyReceipt(receiptContent(platform, marketplace, dataset), marketplace.receiptSigner),
+    );
+    expect(await caller.post("/api/v1/usage-receipts", receipt.replaceAll("1200", "1200.5"))).toMatchObject({
+      status: 400,
+      body: { code: "body_malformed" },
+    });
+  });
+
   test("with a member twice", async () => {
     const receipt = canonicalize(
       await signAnyReceipt(receiptContent(platform, marketplace, dataset), marketplace.receiptSigner),
@@ -337,7 +375,10 @@ describe("a receipt key", () => {
     const late = await registerMarketplace(platform);
     await offerDataset(platform, dataset.dataset_id, late);
     const lateCaller = await late.call();
-    const receipt = await signAnyReceipt(receiptContent(platform, late, dataset), late.receiptSigner);
+    const receipt = await signAnyReceipt(
+      receiptContent(platform, late, await licenseFor(platform, late, published)),
+      late.receiptSigner,
+    );
     await db
       .updateTable("receipt_key")
       .set({ not_after: now() - 1 })

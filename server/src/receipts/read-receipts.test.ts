@@ -12,7 +12,7 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import type { Caller } from "../../../test/fixtures/caller.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { type PublishedDataset, postReceipt } from "../../../test/fixtures/receipts.ts";
+import { type PublishedDataset, licenseFor, postReceipt } from "../../../test/fixtures/receipts.ts";
 import { engine } from "../../../test/fixtures/settings.ts";
 
 const platform = await startPlatform();
@@ -166,9 +166,10 @@ describe("a receipt of a dataset that lost something", () => {
     const { body: receipt } = await postReceipt(platform, marketplace, dataset);
     const read = async () =>
       (await (await marketplace.call()).get(`/api/v1/usage-receipts?dataset_id=${dataset.dataset_id}`)).body.receipts;
-    expect(await read()).toEqual([{ ...receipt, valid_for_future_training: true }]);
+    const acceptance = { flags: [], charged_micros: "120000", currency: "USD", pulled: false };
+    expect(await read()).toEqual([{ ...receipt, valid_for_future_training: true, acceptance }]);
     expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`), 200);
-    expect(await read()).toEqual([{ ...receipt, valid_for_future_training: false }]);
+    expect(await read()).toEqual([{ ...receipt, valid_for_future_training: false, acceptance }]);
   });
 
   test("is judged by its own version, not by a later one without the lost work", async () => {
@@ -180,9 +181,10 @@ describe("a receipt of a dataset that lost something", () => {
     const { jti } = await giveConsent(leaving);
     await giveConsent(staying);
     const first = await publishDataset(platform, [left, stayed]);
-    const second = await publishDataset(platform, [stayed], { dataset_id: first.dataset_id });
     const marketplace = await registerMarketplace(platform);
     await offerDataset(platform, first.dataset_id, marketplace);
+    await licenseFor(platform, marketplace, first);
+    const second = await publishDataset(platform, [stayed], { dataset_id: first.dataset_id });
     for (const version of [first, second]) expectStatus(await postReceipt(platform, marketplace, version), 201);
     expectStatus(await leaving.caller.post(`/api/v1/consents/${jti}/revoke`), 200);
     const { body } = await platform.operator.get(`/api/v1/usage-receipts?dataset_id=${first.dataset_id}`);

@@ -9,7 +9,7 @@ import {
 import { requireDataset } from "../datasets/read-dataset.ts";
 import { cutPage } from "../http/parameters.ts";
 import type { Principal } from "../http/principal.ts";
-import { type ReceiptRow, findReceiptsById, readReceipts, receiptOf } from "./store.ts";
+import { type ReceiptRow, findReceiptsById, flagsOf, readReceipts, receiptOf } from "./store.ts";
 
 export interface ReceiptPage {
   readonly receipts: readonly JsonObject[];
@@ -18,6 +18,8 @@ export interface ReceiptPage {
 
 export interface ReceiptQuery {
   readonly datasetId: string | undefined;
+  readonly licenseId: string | undefined;
+  readonly modelFingerprint: string | undefined;
   readonly after: number | undefined;
   readonly limit: number;
 }
@@ -26,12 +28,19 @@ export interface ReceiptQuery {
 export async function listReceipts(
   ctx: Context,
   principal: Principal,
-  { datasetId, after, limit }: ReceiptQuery,
+  { datasetId, licenseId, modelFingerprint, after, limit }: ReceiptQuery,
 ): Promise<Result<ReceiptPage>> {
   const visible = await visibleDatasets(ctx, principal, datasetId);
   if (!visible.ok) return visible;
   const marketplaceId = principal.kind === "marketplace" ? principal.marketplaceId : undefined;
-  const found = await readReceipts(ctx.db, { marketplaceId, datasetIds: visible.value, after, limit });
+  const found = await readReceipts(ctx.db, {
+    marketplaceId,
+    datasetIds: visible.value,
+    licenseId,
+    modelFingerprint,
+    after,
+    limit,
+  });
   const { rows, next } = cutPage(found, limit, (row) => String(row.sequence));
   return accept({ receipts: await withValidity(ctx, rows), next });
 }
@@ -77,7 +86,13 @@ async function withValidity(ctx: Context, rows: readonly ReceiptRow[]): Promise<
   const standings = await readVersionStandings(ctx.db, rows);
   return rows.map((row) => {
     const receipt = receiptOf(row);
-    return { ...receipt, valid_for_future_training: isStillValid(receipt, standings(row)) };
+    const acceptance = {
+      flags: [...flagsOf(row)],
+      charged_micros: row.charged_micros,
+      ...(row.currency === null ? {} : { currency: row.currency }),
+      pulled: row.pulled,
+    };
+    return { ...receipt, valid_for_future_training: isStillValid(receipt, standings(row)), acceptance };
   });
 }
 

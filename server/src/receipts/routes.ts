@@ -1,9 +1,21 @@
 import { z } from "@hono/zod-openapi";
-import { type JsonObject, accept, parseJsonObject, refuse } from "@licet/protocol";
+import { type JsonObject, RECEIPT_FLAGS, accept, parseJsonObject, refuse } from "@licet/protocol";
+import { stream } from "hono/streaming";
+import type { StreamingApi } from "hono/utils/stream";
 import type { Context } from "../context.ts";
-import { type Api, defineRoute, jsonAnswer, jsonBody, noteDataset, unwrap } from "../http/api.ts";
+import {
+  type Api,
+  type ApiContext,
+  NDJSON,
+  defineRoute,
+  hasLines,
+  jsonAnswer,
+  noteDataset,
+  unwrap,
+} from "../http/api.ts";
 import { countOf, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
-import { acceptReceipt } from "./accept-receipt.ts";
+import { MAX_BATCH_BYTES, type ReceiptLine, acceptBatch } from "./accept-batch.ts";
+import { acceptReceipts } from "./accept-receipts.ts";
 import { listReceipts, readReceipt } from "./read-receipts.ts";
 
 const tags = ["receipts"];
@@ -19,7 +31,17 @@ const receiptSchema = z
   })
   .openapi("UsageReceipt");
 const listedReceiptSchema = receiptSchema
-  .extend({ valid_for_future_training: z.boolean() })
+  .extend({
+    valid_for_future_training: z.boolean(),
+    acceptance: z
+      .object({
+        flags: z.array(z.enum(RECEIPT_FLAGS)),
+        charged_micros: z.string(),
+        currency: z.string().optional(),
+        pulled: z.boolean(),
+      })
+      .openapi("ReceiptAcceptance"),
+  })
   .openapi("ListedUsageReceipt");
 const receiptAnswer = (description: string) => ({
   description,
@@ -28,20 +50,38 @@ const receiptAnswer = (description: string) => ({
 
 /** Usage receipts: accepted from marketplaces, and read. */
 export function addReceiptRoutes(api: Api, ctx: Context): void {
+  addIntakeRoute(api, ctx);
+  addReadingRoutes(api, ctx);
+}
+
+function addIntakeRoute(api: Api, ctx: Context): void {
   api.openapi(
-    defineRoute(ctx, {
-      method: "post",
-      path: "/api/v1/usage-receipts",
-      tags,
-      summary: "Hand in a signed usage receipt",
-      request: {
-        body: jsonBody(z.looseObject({}).openapi("SignedUsageReceipt")),
+    defineRoute(
+      ctx,
+      {
+        method: "post",
+        path: "/api/v1/usage-receipts",
+        tags,
+        summary: "Hand in a signed usage receipt, or up to 10 000 of them as NDJSON with a result for each line",
+        request: {
+          body: {
+            required: true,
+            content: {
+              "application/json": { schema: z.looseObject({}).openapi("SignedUsageReceipt") },
+              [NDJSON]: { schema: z.string() },
+            },
+          },
+        },
+        responses: {
+          200: {
+            description: "The same bytes were accepted before; of lines, what became of each",
+            content: { "application/json": { schema: receiptSchema }, [NDJSON]: { schema: z.string() } },
+          },
+          201: receiptAnswer("Accepted and countersigned"),
+        },
       },
-      responses: {
-        200: receiptAnswer("The same bytes were accepted before"),
-        201: receiptAnswer("Accepted and countersigned"),
-      },
-    }),
+      { body: "json-or-lines", maxLinesBytes: MAX_BATCH_BYTES },
+    ),
     async (c) => {
       const principal = c.get("principal");
       const marketplaceId = unwrap(
@@ -49,20 +89,49 @@ export function addReceiptRoutes(api: Api, ctx: Context): void {
           ? accept(principal.marketplaceId)
           : refuse("forbidden", "expected a marketplace"),
       );
+      if (hasLines(c)) return answerLines(c, unwrap(await acceptBatch(ctx, marketplaceId, await c.req.text())));
       const received = unwrap(parseJsonObject(await c.req.text()));
       noteDataset(c, received["dataset_id"], received["dataset_version"]);
-      const { isNew, receipt } = unwrap(await acceptReceipt(ctx, marketplaceId, received));
+      const [result] = await acceptReceipts(ctx, { marketplaceId, pulled: false }, [accept(received)]);
+      const { isNew, receipt } = unwrap(result ?? refuse("internal", "expected an answer for the receipt"));
       return c.json(receiptSchema.parse(receipt), isNew ? 201 : 200);
     },
   );
+}
 
+/** Each line is answered once it is kept. */
+function answerLines(c: ApiContext, results: AsyncGenerator<readonly ReceiptLine[]>) {
+  c.header("content-type", NDJSON);
+  const log = c.get("log");
+  const write = async (out: StreamingApi) => {
+    for await (const lines of results) await out.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  };
+  return stream(c, write, async (error) =>
+    log.error(
+      { error: error.message, stack: error.stack },
+      "a batch of receipts stopped; lines without a result are not known to be kept",
+    ),
+  );
+}
+
+function addReadingRoutes(api: Api, ctx: Context): void {
   api.openapi(
     defineRoute(ctx, {
       method: "get",
       path: "/api/v1/usage-receipts",
       tags,
       summary: "List usage receipts",
-      request: { query: z.object({ dataset_id: identifierSchema.optional(), ...pageQuery }) },
+      request: {
+        query: z.object({
+          dataset_id: identifierSchema.optional(),
+          license_id: identifierSchema.optional(),
+          model_fingerprint: z
+            .string()
+            .regex(/^[0-9a-f]{64}$/)
+            .optional(),
+          ...pageQuery,
+        }),
+      },
       responses: {
         200: jsonAnswer("A page", z.object({ receipts: z.array(listedReceiptSchema), next: z.string().nullable() })),
       },
@@ -72,7 +141,13 @@ export function addReceiptRoutes(api: Api, ctx: Context): void {
       noteDataset(c, query.dataset_id, undefined);
       const after = unwrap(countOf(query.after));
       const { receipts, next } = unwrap(
-        await listReceipts(ctx, c.get("principal"), { datasetId: query.dataset_id, after, limit: pageOf(query).limit }),
+        await listReceipts(ctx, c.get("principal"), {
+          datasetId: query.dataset_id,
+          licenseId: query.license_id,
+          modelFingerprint: query.model_fingerprint,
+          after,
+          limit: pageOf(query).limit,
+        }),
       );
       return c.json({ receipts: receipts.map(listed), next }, 200);
     },

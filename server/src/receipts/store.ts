@@ -1,22 +1,70 @@
-import { type JsonObject, type UsageReceipt, parseJsonObject } from "@licet/protocol";
-import { type Insertable, type Selectable, sql } from "kysely";
+import { type JsonObject, RECEIPT_FLAGS, type ReceiptFlag, type UsageReceipt, parseJsonObject } from "@licet/protocol";
+import { type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import { anyOf } from "../db/any-of.ts";
 
 export type ReceiptRow = Selectable<Tables["usage_receipt"]>;
 
-/** What a marketplace has handed in before under this id or this nonce. In one look: of a receipt that arrives twice at once, half is never seen. */
+/** What a marketplace has handed in before under any of these ids or nonces. In one look: of a receipt that arrives twice at once, half is never seen. */
 export async function findClashes(
   trx: Trx,
-  { iss, receipt_id, nonce }: Pick<UsageReceipt, "iss" | "receipt_id" | "nonce">,
+  marketplaceId: string,
+  receipts: readonly Pick<UsageReceipt, "receipt_id" | "nonce">[],
 ): Promise<readonly ReceiptRow[]> {
   return trx
     .selectFrom("usage_receipt")
     .selectAll()
-    .where("marketplace_id", "=", iss)
-    .where((eb) => eb.or([eb("receipt_id", "=", receipt_id), eb("nonce", "=", nonce)]))
+    .where("marketplace_id", "=", marketplaceId)
+    .where((eb) =>
+      eb.or([
+        eb("receipt_id", "=", anyOf(receipts.map((receipt) => receipt.receipt_id))),
+        eb("nonce", "=", anyOf(receipts.map((receipt) => receipt.nonce))),
+      ]),
+    )
     .execute();
+}
+
+/** A stretch of use in one unit under one license. */
+export interface Use {
+  readonly license_id: string;
+  readonly unit: string;
+  /** Seconds since the epoch. */
+  readonly period_from: number;
+  readonly period_to: number;
+}
+
+/** The receipt that an asked-for use overlaps. */
+export interface Overlap {
+  /** Its place in what was asked for, from 0. */
+  readonly place: number;
+  readonly receipt_id: string;
+}
+
+/**
+ * What was reported before for a part of the same time. Periods that have a length do not overlap each
+ * other, so that of those the one that begins last before the end says it all.
+ */
+export async function findOverlaps(trx: Trx, uses: readonly Use[]): Promise<readonly Overlap[]> {
+  if (uses.length === 0) return [];
+  const { rows } = await sql<Overlap>`
+    select (wanted.place - 1)::int as place, coalesce(stretch.receipt_id, instant.receipt_id) as receipt_id
+      from unnest(${uses.map((use) => use.license_id)}::text[], ${uses.map((use) => use.unit)}::text[],
+                  ${uses.map((use) => use.period_from)}::bigint[], ${uses.map((use) => use.period_to)}::bigint[])
+             with ordinality as wanted (license_id, unit, period_from, period_to, place)
+      left join lateral (
+        select known.receipt_id, known.period_to from usage_receipt known
+         where known.license_id = wanted.license_id and known.unit = wanted.unit
+           and known.period_to > known.period_from and known.period_from < wanted.period_to
+         order by known.period_from desc limit 1) stretch on stretch.period_to > wanted.period_from
+      left join lateral (
+        select known.receipt_id from usage_receipt known
+         where known.license_id = wanted.license_id and known.unit = wanted.unit
+           and known.period_to = known.period_from
+           and known.period_from > wanted.period_from and known.period_from < wanted.period_to
+         limit 1) instant on true
+     where stretch.receipt_id is not null or instant.receipt_id is not null`.execute(trx);
+  return rows;
 }
 
 /** Receipts with this id, one for each marketplace that used it. */
@@ -27,15 +75,47 @@ export async function findReceiptsById(db: Db, receiptId: string): Promise<reado
 /** Whoever inserts holds this lock until the commit, so that receipts are numbered in the order in which they can be read. */
 const RECEIPT_LOCK = 7_265_381;
 
-/** Inserts a receipt, as the last thing its fact does: a reader who has seen a `sequence` never misses a lower one. */
-export async function insertReceipt(trx: Trx, row: Insertable<Tables["usage_receipt"]>): Promise<void> {
+/** What is known of a receipt when it is written. */
+export type NewReceipt = Omit<ReceiptRow, "sequence">;
+
+/** Inserts receipts, as the last thing but the ledger that their fact does: a reader who has seen a `sequence` never misses a lower one. */
+export async function insertReceipts(trx: Trx, rows: readonly NewReceipt[]): Promise<void> {
   await sql`select pg_advisory_xact_lock(${RECEIPT_LOCK}::bigint)`.execute(trx);
-  await trx.insertInto("usage_receipt").values(row).execute();
+  await sql`
+    insert into usage_receipt (receipt_id, marketplace_id, dataset_id, dataset_version, nonce, sha256, model_id,
+                               model_fingerprint, unit, units, receipt, accepted_at, license_id, flags, charged_micros,
+                               currency, pulled, period_from, period_to)
+    select receipt_id, marketplace_id, dataset_id, dataset_version, nonce, sha256, model_id, model_fingerprint, unit,
+           units, receipt, accepted_at, license_id, flags, charged_micros, currency, pulled, period_from, period_to
+      from unnest(${texts(rows, "receipt_id")}, ${texts(rows, "marketplace_id")}, ${texts(rows, "dataset_id")},
+                  ${numbers(rows, "dataset_version")}, ${texts(rows, "nonce")}, ${texts(rows, "sha256")},
+                  ${texts(rows, "model_id")}, ${texts(rows, "model_fingerprint")}, ${texts(rows, "unit")},
+                  ${numbers(rows, "units")}, ${texts(rows, "receipt")}, ${numbers(rows, "accepted_at")},
+                  ${texts(rows, "license_id")}, ${texts(rows, "flags")}, ${texts(rows, "charged_micros")}::numeric[],
+                  ${texts(rows, "currency")}, ${rows.map((row) => row.pulled)}::boolean[],
+                  ${numbers(rows, "period_from")}, ${numbers(rows, "period_to")})
+             with ordinality as written (receipt_id, marketplace_id, dataset_id, dataset_version, nonce, sha256,
+                                         model_id, model_fingerprint, unit, units, receipt, accepted_at, license_id,
+                                         flags, charged_micros, currency, pulled, period_from, period_to, place)
+     order by place`.execute(trx);
+}
+
+type TextColumn = { [K in keyof NewReceipt]: NewReceipt[K] extends string | null ? K : never }[keyof NewReceipt];
+type NumberColumn = { [K in keyof NewReceipt]: NewReceipt[K] extends number ? K : never }[keyof NewReceipt];
+
+function texts(rows: readonly NewReceipt[], column: TextColumn) {
+  return sql`${rows.map((row) => row[column])}::text[]`;
+}
+
+function numbers(rows: readonly NewReceipt[], column: NumberColumn) {
+  return sql`${rows.map((row) => row[column])}::bigint[]`;
 }
 
 export interface ReceiptFilter {
   readonly marketplaceId: string | undefined;
   readonly datasetIds: readonly string[] | undefined;
+  readonly licenseId?: string | undefined;
+  readonly modelFingerprint?: string | undefined;
   /** The sequence of the last receipt seen. */
   readonly after: number | undefined;
   readonly limit: number;
@@ -43,8 +123,8 @@ export interface ReceiptFilter {
 
 /** Receipts in the order of their acceptance. */
 export async function readReceipts(
-  db: Db,
-  { marketplaceId, datasetIds, after, limit }: ReceiptFilter,
+  db: Db | Trx,
+  { marketplaceId, datasetIds, licenseId, modelFingerprint, after, limit }: ReceiptFilter,
 ): Promise<readonly ReceiptRow[]> {
   if (datasetIds?.length === 0) return [];
   return db
@@ -52,6 +132,8 @@ export async function readReceipts(
     .selectAll()
     .$if(marketplaceId !== undefined, (query) => query.where("marketplace_id", "=", marketplaceId ?? ""))
     .$if(datasetIds !== undefined, (query) => query.where("dataset_id", "=", anyOf(datasetIds ?? [])))
+    .$if(licenseId !== undefined, (query) => query.where("license_id", "=", licenseId ?? ""))
+    .$if(modelFingerprint !== undefined, (query) => query.where("model_fingerprint", "=", modelFingerprint ?? ""))
     .$if(after !== undefined, (query) => query.where("sequence", ">", after ?? 0))
     .orderBy("sequence")
     .limit(limit + 1)
@@ -102,4 +184,10 @@ export function receiptOf(row: Pick<ReceiptRow, "receipt_id" | "receipt">): Json
   const parsed = parseJsonObject(row.receipt);
   if (!parsed.ok) throw new TypeError(`receipt ${row.receipt_id}: expected JSON that we wrote`);
   return parsed.value;
+}
+
+/** What acceptance found, in the order of {@link RECEIPT_FLAGS}. */
+export function flagsOf({ flags }: Pick<ReceiptRow, "flags">): readonly ReceiptFlag[] {
+  const kept = flags.split(" ");
+  return RECEIPT_FLAGS.filter((flag) => kept.includes(flag));
 }
