@@ -30,6 +30,7 @@ import { addKeyRoutes } from "./keys/routes.ts";
 import { addLedgerRoutes } from "./ledger/routes.ts";
 import { addLicenseRoutes } from "./licenses/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
+import { addReconciliationRoutes } from "./reconciliation/routes.ts";
 import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
 import { addReceiptRoutes } from "./receipts/routes.ts";
 import { addKeyRevocationRoutes } from "./revocations/key-routes.ts";
@@ -77,6 +78,7 @@ export function createApp(ctx: Context, { oauth, interactions, isDraining }: App
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
   addAnalyticsRoutes(api, ctx);
+  addReconciliationRoutes(api, ctx);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   api.use("/openapi.json", limitRate(ctx, "GET /openapi.json"));

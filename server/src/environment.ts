@@ -29,6 +29,12 @@ export const ENVIRONMENT = {
     "the platform's fee in basis points (100 are 1 %) of datasets that name none in revenue_split (default: 0)",
   LICET_CLOSE_AFTER_HOURS:
     "how long after its end a month is closed and what datasets earned is shared out; 0 means by hand (default: 72)",
+  LICET_RECONCILE_HOURS:
+    "how often licenses, receipts, interactions and ledger are compared; 0 means when asked to (default: 24)",
+  LICET_UNREPORTED_DAYS:
+    "how many days a license, or whoever read a dataset's items, may go without a receipt before that is a finding (default: 30)",
+  LICET_UNSPLIT_DAYS:
+    "how many days after a month's end what datasets earned may wait to be shared out before that is a finding (default: 10)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

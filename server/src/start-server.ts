@@ -37,6 +37,7 @@ import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
+import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -79,6 +80,7 @@ const SWEEP_SECONDS = {
   keys: 10,
   periods: 60,
   rollups: 2,
+  reconciliation: 2,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -277,6 +279,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.reconciliation, "reconcile", (signal) => reconcileDue(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

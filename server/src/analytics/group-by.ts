@@ -1,4 +1,4 @@
-import { type Result, accept, isJsonObject, parseJsonObject, refuse } from "@licet/protocol";
+import { type JsonValue, type Result, accept, parseJsonObject, refuse } from "@licet/protocol";
 import { COLUMN_TYPES, type GroupColumn, type GroupCursor, type GroupKey } from "./query-store.ts";
 
 /** What a caller may group by, and the columns that this is. */
@@ -58,20 +58,22 @@ export function cursorOf(columns: readonly GroupColumn[], key: GroupKey): string
 export function afterOf(columns: readonly GroupColumn[], cursor: string | undefined): Result<GroupCursor | undefined> {
   if (cursor === undefined) return accept(undefined);
   const parsed = parseJsonObject(Buffer.from(cursor, "base64url"));
-  const key = parsed.ok && isJsonObject(parsed.value) ? parsed.value : {};
-  const isWhole = columns.every((column) => fits(column, key[column])) && Object.keys(key).length === columns.length;
-  return isWhole
-    ? accept(Object.fromEntries(columns.map((column) => [column, String(key[column])])))
+  const key = parsed.ok ? parsed.value : {};
+  const parts = columns.flatMap((column) => {
+    const text = partOf(column, key[column]);
+    return text === undefined ? [] : [[column, text] as const];
+  });
+  return parts.length === columns.length && Object.keys(key).length === columns.length
+    ? accept(Object.fromEntries(parts))
     : refuse("input_invalid", "query.after: expected a cursor that a page of the same group_by named as next");
 }
 
-function fits(column: GroupColumn, value: unknown): boolean {
-  switch (COLUMN_TYPES[column]) {
-    case "int":
-      return typeof value === "number" && Number.isInteger(value) && Math.abs(value) < 2 ** 31;
-    case "date":
-      return typeof value === "string" && dayOf("after", value).ok;
-    case "text":
-      return typeof value === "string" && !value.includes("\0");
-  }
+/** A value of a column as text; undefined when it is none. */
+function partOf(column: GroupColumn, value: JsonValue | undefined): string | undefined {
+  if (COLUMN_TYPES[column] === "int")
+    return typeof value === "number" && Number.isInteger(value) && Math.abs(value) < 2 ** 31
+      ? String(value)
+      : undefined;
+  if (typeof value !== "string" || value.includes("\0")) return undefined;
+  return COLUMN_TYPES[column] === "text" || dayOf("after", value).ok ? value : undefined;
 }

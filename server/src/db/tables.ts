@@ -98,6 +98,8 @@ export interface Tables {
     currency: string;
     amount_micros: string;
   };
+  reconciliation: ReconciliationTable;
+  finding: FindingTable;
   rollup_progress: {
     id: number;
     receipt_sequence: number;
@@ -429,6 +431,44 @@ interface UsageRollupTable {
   receipts: number;
   units: string;
   charged_micros: string;
+}
+
+interface ReconciliationTable {
+  reconciliation_id: string;
+  state: "waiting" | "running" | "done" | "failed";
+  requested_by: string;
+  requested_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  lease_until_ms: number | null;
+  outcome: string | null;
+  error: string | null;
+}
+
+/** What a reconciliation looks for. */
+export type FindingKind =
+  | "license_never_reported"
+  | "receipt_without_license"
+  | "fetches_without_receipt"
+  | "money_without_receipt"
+  | "pools_not_split"
+  | "rollup_differs";
+
+interface FindingTable {
+  finding_id: string;
+  kind: FindingKind;
+  subject: string;
+  state: "open" | "resolved" | "closed";
+  detail: string;
+  first_opened_at: number;
+  opened_at: number;
+  last_seen_at: number;
+  seen_in: string;
+  times_opened: number;
+  closed_at: number | null;
+  resolved_at: number | null;
+  resolved_by: string | null;
+  note: string | null;
 }
 
 interface WebhookEndpointTable {

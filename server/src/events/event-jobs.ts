@@ -69,6 +69,9 @@ export const EVENT_JOBS = {
   "payment.recorded": [],
   "ledger.reversed": [],
   "analytics.rebuilt": [],
+  "finding.opened": [],
+  "finding.closed": [],
+  "finding.resolved": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

@@ -188,6 +188,12 @@ export const AUTHORIZATION = {
   "GET /api/v1/analytics/check": { operator: true, platform: "analytics:read" },
   "POST /api/v1/analytics/rebuild": OPERATOR,
 
+  "POST /api/v1/reconciliations": OPERATOR,
+  "GET /api/v1/reconciliations": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/reconciliations/{id}": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/findings": { operator: true, platform: "analytics:read" },
+  "POST /api/v1/findings/{id}/resolve": OPERATOR,
+
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 

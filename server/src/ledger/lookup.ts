@@ -6,6 +6,7 @@ export {
   type AccountRow,
   type EntryRow,
   type TransactionRow,
+  findNewestPeriod,
   findTransaction,
   readAccountEntries,
   readAccounts,
