@@ -19,8 +19,8 @@ const MAX_LEDGER = { transactions: 5_000, entries: 20_000 } as const;
 const MAX_BATCHES = 1_000;
 
 /** Counts what came since the last time into the rollups, batch by batch. Of several servers one counts. */
-export async function countRollups(ctx: Context, signal?: AbortSignal): Promise<void> {
-  for (let batch = 0; batch < MAX_BATCHES && signal?.aborted !== true; batch += 1) {
+export async function countRollups(ctx: Context, signal: AbortSignal): Promise<void> {
+  for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch += 1) {
     const progress = await readProgress(ctx.db);
     const { waiting_since } = await readNewest(ctx.db, progress);
     if (waiting_since === null || !(await countBatch(ctx))) return;

@@ -1,8 +1,9 @@
 import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
+import type { ReportingTables } from "./reporting-tables.ts";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables {
+export interface Tables extends ReportingTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
@@ -90,23 +91,6 @@ export interface Tables {
   };
   account_balance: { account_id: number; balance: string };
   ledger_period: { period: string; closed_at: number; closed_by: string };
-  usage_rollup: UsageRollupTable;
-  earning_rollup: {
-    day: string;
-    creator_id: string;
-    dataset_id: string;
-    currency: string;
-    amount_micros: string;
-  };
-  reconciliation: ReconciliationTable;
-  finding: FindingTable;
-  rollup_progress: {
-    id: number;
-    receipt_sequence: number;
-    ledger_sequence: number;
-    counted_at: number;
-    rebuilt_at: number | null;
-  };
   journal_entry: { serial: Generated<number>; at_ms: number; entry: string };
   journal_replayed: { serial: number };
   restore: { first_seq: number; backup_id: string; taken_at: number; restored_at: number };
@@ -416,59 +400,6 @@ interface LedgerTransactionTable {
   recorded_at: number;
   reverses: string | null;
   explanation: string;
-}
-
-/** `day` is read as text; units and amounts are `numeric(38,0)`, which drivers answer as text. */
-interface UsageRollupTable {
-  day: string;
-  dataset_id: string;
-  dataset_version: number;
-  model_fingerprint: string;
-  model_id: string;
-  marketplace_id: string;
-  unit: string;
-  currency: string;
-  receipts: number;
-  units: string;
-  charged_micros: string;
-}
-
-interface ReconciliationTable {
-  reconciliation_id: string;
-  state: "waiting" | "running" | "done" | "failed";
-  requested_by: string;
-  requested_at: number;
-  started_at: number | null;
-  ended_at: number | null;
-  lease_until_ms: number | null;
-  outcome: string | null;
-  error: string | null;
-}
-
-/** What a reconciliation looks for. */
-export type FindingKind =
-  | "license_never_reported"
-  | "receipt_without_license"
-  | "fetches_without_receipt"
-  | "money_without_receipt"
-  | "pools_not_split"
-  | "rollup_differs";
-
-interface FindingTable {
-  finding_id: string;
-  kind: FindingKind;
-  subject: string;
-  state: "open" | "resolved" | "closed";
-  detail: string;
-  first_opened_at: number;
-  opened_at: number;
-  last_seen_at: number;
-  seen_in: string;
-  times_opened: number;
-  closed_at: number | null;
-  resolved_at: number | null;
-  resolved_by: string | null;
-  note: string | null;
 }
 
 interface WebhookEndpointTable {

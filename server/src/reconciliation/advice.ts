@@ -1,4 +1,4 @@
-import type { FindingKind } from "../db/tables.ts";
+import type { FindingKind } from "../db/reporting-tables.ts";
 
 /** What each kind means, and what a person does about it. */
 export const ADVICE: Readonly<Record<FindingKind, { readonly title: string; readonly todo: string }>> = {

@@ -1,7 +1,7 @@
 import { canonicalize } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { type CheckName, CHECKS, checkRollups } from "../analytics/check-rollups.ts";
-import type { FindingKind } from "../db/tables.ts";
+import type { FindingKind } from "../db/reporting-tables.ts";
 import { boundsAround, boundsOf, findNewestPeriod } from "../ledger/lookup.ts";
 import {
   type Cause,

@@ -1,6 +1,6 @@
 import { type JsonObject, type JsonValue, formatInstant, isJsonObject } from "@licet/protocol";
 import { readOwnJson } from "../db/own-json.ts";
-import type { FindingKind } from "../db/tables.ts";
+import type { FindingKind } from "../db/reporting-tables.ts";
 import type { KindOutcome } from "./keep-findings.ts";
 import type { RunRow } from "./run-store.ts";
 import type { FindingRow } from "./store.ts";

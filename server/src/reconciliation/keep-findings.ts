@@ -2,7 +2,7 @@ import { accept } from "@licet/protocol";
 import { ulid } from "ulid";
 import type { Context } from "../context.ts";
 import { readOwnJson } from "../db/own-json.ts";
-import type { FindingKind } from "../db/tables.ts";
+import type { FindingKind } from "../db/reporting-tables.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Cause, MAX_CAUSES } from "./cause-store.ts";
 import { type FindingRow, closeFindings, holdFindings, holdUnseen, insertFindings, seeFindings } from "./store.ts";

@@ -31,7 +31,7 @@ export async function requestReconciliation(
 }
 
 /** Asks for the run that is due, and does the one that waits. Of several servers one does it. */
-export async function reconcileDue(ctx: Context, signal?: AbortSignal): Promise<void> {
+export async function reconcileDue(ctx: Context, signal: AbortSignal): Promise<void> {
   if (await isDue(ctx)) await requestReconciliation(ctx, "timer");
   const run = await claimRun(ctx.db, { nowMs: ctx.clock.nowMs(), leaseMs: LEASE_MS });
   if (run !== undefined) await reconcile(ctx, run, signal);
@@ -46,13 +46,13 @@ async function isDue(ctx: Context): Promise<boolean> {
   return newest.ended_at !== null && nowSeconds(ctx) >= newest.requested_at + after;
 }
 
-async function reconcile(ctx: Context, run: RunRow, signal: AbortSignal | undefined): Promise<void> {
+async function reconcile(ctx: Context, run: RunRow, signal: AbortSignal): Promise<void> {
   const runId = run.reconciliation_id;
   try {
     const outcome: Record<string, JsonObject> = {};
     for (const kind of FINDING_KINDS) {
       // A server that stops leaves the rest to whoever finds the lease over.
-      if (signal?.aborted === true) return await extendLease(ctx.db, runId, 0);
+      if (signal.aborted) return await extendLease(ctx.db, runId, 0);
       const causes = await LOOKS[kind](ctx);
       outcome[kind] = { ...(await keepFindings(ctx, { kind, causes, runId })) };
       await extendLease(ctx.db, runId, ctx.clock.nowMs() + LEASE_MS);

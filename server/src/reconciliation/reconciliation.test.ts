@@ -18,7 +18,7 @@ import { eventsOf } from "../events/store.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type NewTransaction, postTransactions } from "../ledger/post-transactions.ts";
 
-const UNREPORTED_SECONDS = 2;
+const UNREPORTED_SECONDS = 20;
 /** Later than that, and soon enough for access tokens to live on. */
 const LATER = UNREPORTED_SECONDS + 1;
 const money = {

@@ -1,4 +1,4 @@
-import type { FindingKind } from "../db/tables.ts";
+import type { FindingKind } from "../db/reporting-tables.ts";
 import { ADVICE } from "./advice.ts";
 import { FINDING_KINDS } from "./find-causes.ts";
 import type { FindingView, RunView } from "./finding-view.ts";

@@ -1,7 +1,8 @@
 import { type Insertable, type Selectable, sql } from "kysely";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
-import type { FindingKind, Tables } from "../db/tables.ts";
+import type { FindingKind } from "../db/reporting-tables.ts";
+import type { Tables } from "../db/tables.ts";
 import type { Page } from "../http/parameters.ts";
 
 export type FindingRow = Selectable<Tables["finding"]>;
