@@ -12,6 +12,8 @@ export interface MoneyConfig {
   readonly unreportedSeconds: number;
   /** How long after a month's end what its pools hold may wait to be shared out. */
   readonly unsplitSeconds: number;
+  /** How often marketplaces are asked for their receipts; undefined means when somebody says so. */
+  readonly receiptPullSeconds: number | undefined;
 }
 
 export type ReadNumber = (
@@ -20,6 +22,7 @@ export type ReadNumber = (
   range: { readonly min: number; readonly max: number },
 ) => number;
 
+const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 86_400;
 /** So that clocks which differ, and charges that are being written, are on one side of a period's end. */
@@ -34,5 +37,7 @@ export function readMoney(readNumber: ReadNumber): MoneyConfig {
     reconcileSeconds: reconcileHours === 0 ? undefined : reconcileHours * HOUR_SECONDS,
     unreportedSeconds: readNumber("LICET_UNREPORTED_DAYS", 30, { min: 1, max: 366 }) * DAY_SECONDS,
     unsplitSeconds: readNumber("LICET_UNSPLIT_DAYS", 10, { min: 1, max: 366 }) * DAY_SECONDS,
+    receiptPullSeconds:
+      readNumber("LICET_RECEIPT_PULL_MINUTES", 60, { min: 0, max: 43_200 }) * MINUTE_SECONDS || undefined,
   };
 }

@@ -38,6 +38,7 @@ import { expireLicenses } from "./licenses/end-license.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { reconcileDue } from "./reconciliation/reconcile.ts";
+import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -81,6 +82,7 @@ const SWEEP_SECONDS = {
   periods: 60,
   rollups: 2,
   reconciliation: 2,
+  pulls: 15,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -280,6 +282,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.reconciliation, "reconcile", (signal) => reconcileDue(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.pulls, "pull receipts", (signal) => pullDueReceipts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

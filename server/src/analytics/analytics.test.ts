@@ -15,7 +15,7 @@ import {
 import type { Answer, Caller } from "../../../test/fixtures/caller.ts";
 import { engine } from "../../../test/fixtures/settings.ts";
 import { startFurtherServer, startPlatform } from "../../../test/fixtures/platform.ts";
-import { modelOf, postReceipt } from "../../../test/fixtures/receipts.ts";
+import { postReceipt } from "../../../test/fixtures/receipts.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "../ledger/post-transactions.ts";
 
@@ -35,7 +35,7 @@ async function offerFor(creatorCount: number) {
   const dataset = await publishDataset(platform, works, { revenue_split: { platform_fee_bps: 1_000 } });
   const marketplace = await registerMarketplace(platform);
   await offerDataset(platform, dataset.dataset_id, marketplace);
-  return { creators, dataset, marketplace, model: modelOf(marketplace) };
+  return { creators, dataset, marketplace };
 }
 
 /** Waits until everything that was accepted by now is counted. */
@@ -71,12 +71,13 @@ async function sessionOf(creatorId: string): Promise<Caller> {
 
 describe("usage", () => {
   test("is what receipts report and what the ledger charges for it, grouped as asked", async () => {
-    const { dataset, marketplace, model } = await offerFor(1);
-    for (const count of [1_000, 500])
-      expectStatus(
-        await postReceipt(platform, marketplace, dataset, { usage: { unit: "tokens", count }, tokens_used: count }),
-        201,
-      );
+    const { dataset, marketplace } = await offerFor(1);
+    const receipts = [];
+    for (const count of [1_000, 500]) {
+      const members = { usage: { unit: "tokens", count }, tokens_used: count };
+      receipts.push(expectStatus(await postReceipt(platform, marketplace, dataset, members), 201).body);
+    }
+    const [receipt] = receipts;
     await counted();
     const { groups, next, complete_to } = await usage(
       `group_by=day,version,model,marketplace,unit&dataset_id=${dataset.dataset_id}`,
@@ -86,8 +87,8 @@ describe("usage", () => {
         day: today(),
         dataset_id: dataset.dataset_id,
         dataset_version: 1,
-        model_fingerprint: model.fingerprint,
-        model_id: model.model_id,
+        model_fingerprint: receipt.model_fingerprint,
+        model_id: receipt.model_id,
         marketplace_id: marketplace.marketplaceId,
         unit: "tokens",
         currency: "USD",

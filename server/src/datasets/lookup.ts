@@ -13,7 +13,6 @@ import {
 
 /** What other slices may ask of datasets. */
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
-export { findOffer as findOfferOf } from "./offer-store.ts";
 export type { VersionStanding } from "./standing.ts";
 export { type VersionOffer, offerOf } from "./version-offer.ts";
 export { readCreatorWeights } from "./version-store.ts";
@@ -28,7 +27,7 @@ export {
   readTouched,
   readVersionsByName,
 } from "./store.ts";
-export { type VersionTerms, termsOfVersion } from "./version-terms.ts";
+export { termsOfVersion } from "./version-terms.ts";
 
 /** A dataset's present state as webhooks carry it. */
 export async function readDatasetState(db: Db | Trx, datasetId: string): Promise<WebhookEvent["dataset"]> {

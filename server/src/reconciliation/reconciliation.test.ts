@@ -24,6 +24,7 @@ const LATER = UNREPORTED_SECONDS + 1;
 const money = {
   platformFeeBps: 0,
   closeAfterSeconds: undefined,
+  receiptPullSeconds: undefined,
   reconcileSeconds: undefined,
   unreportedSeconds: UNREPORTED_SECONDS,
   unsplitSeconds: 10 * 86_400,
