@@ -3,6 +3,7 @@ import { writeReport } from "./report.ts";
 import { measureFanOut } from "./rows/fan-out.ts";
 import { measureReceipts } from "./rows/receipts.ts";
 import { measureRevoke } from "./rows/revoke.ts";
+import { measureRollups } from "./rows/rollups.ts";
 import { measureServeStatus } from "./rows/serve-status.ts";
 import { measureSignAgain } from "./rows/sign-again.ts";
 import { measureStatusListSize } from "./rows/status-list-size.ts";
@@ -24,6 +25,7 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   revoke: measureRevoke,
   "fan-out": measureFanOut,
   receipts: measureReceipts,
+  rollups: measureRollups,
   "sign-again": measureSignAgain,
   tokens: measureTokens,
   "status-list-size": measureStatusListSize,

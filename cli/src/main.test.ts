@@ -36,6 +36,8 @@ describe("the command line", () => {
     "demo --help",
     "backup --help",
     "restore --help",
+    "analytics rebuild --help",
+    "analytics check --help",
   ])("explains itself: licet %s", async (command) => {
     const { exitCode, out } = await runLicet(command.split(" "));
     expect(exitCode).toBe(0);

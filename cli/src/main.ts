@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { readFileSync } from "node:fs";
+import { addAnalyticsCommands } from "./analytics-commands.ts";
 import { backup } from "./backup.ts";
 import { CommandError, reasonOf } from "./command-error.ts";
 import { playDemo } from "./demo/play-demo.ts";
@@ -119,6 +120,7 @@ addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
 addDeveloperCommands(program, surroundings);
 addTriggerCommand(program, surroundings);
+addAnalyticsCommands(program, surroundings);
 
 program
   .command("demo")

@@ -3,6 +3,7 @@ import { type Refusal, refuse } from "@licet/protocol";
 import type { MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { addAgreementRoutes } from "./agreements/routes.ts";
+import { addAnalyticsRoutes } from "./analytics/routes.ts";
 import { addBackupRoutes } from "./backups/routes.ts";
 import { addConsentRoutes } from "./consents/routes.ts";
 import { addContentRoutes } from "./content/routes.ts";
@@ -34,6 +35,7 @@ import { addLicenseRoutes } from "./licenses/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
 import { addCreatorPayoutRoutes } from "./payouts/creator-routes.ts";
 import { addPayoutRoutes } from "./payouts/routes.ts";
+import { addReconciliationRoutes } from "./reconciliation/routes.ts";
 import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
 import { addReceiptRoutes } from "./receipts/routes.ts";
 import { addKeyRevocationRoutes } from "./revocations/key-routes.ts";
@@ -87,6 +89,8 @@ export function createApp(ctx: Context, { oauth, interactions, readers, isDraini
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
+  addAnalyticsRoutes(api, ctx);
+  addReconciliationRoutes(api, ctx);
 
   api.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   api.use("/openapi.json", limitRate(ctx, "GET /openapi.json"));

@@ -43,6 +43,12 @@ export const ENVIRONMENT = {
   LICET_STRIPE_WEBHOOK_SECRET_FILE: "a file with that secret, instead of the setting",
   LICET_STRIPE_API: "where Stripe's API is (default: https://api.stripe.com)",
   LICET_INVOICE_DUE_DAYS: "how long marketplaces have to pay an invoice (default: 30)",
+  LICET_RECONCILE_HOURS:
+    "how often licenses, receipts, interactions and ledger are compared; 0 means when asked to (default: 24)",
+  LICET_UNREPORTED_DAYS:
+    "how many days a license, or whoever read a dataset's items, may go without a receipt before that is a finding (default: 30)",
+  LICET_UNSPLIT_DAYS:
+    "how many days after a month's end what datasets earned may wait to be shared out before that is a finding (default: 10)",
   LICET_RECEIPT_PULL_MINUTES:
     "how often marketplaces that gave a platform_token are asked for their receipts; 0 means when POST /api/v1/marketplaces/{id}/receipt-pulls says so (default: 60)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",

@@ -6,6 +6,12 @@ export interface MoneyConfig {
   readonly platformFeeBps: number;
   /** How long after its end a month is closed; undefined means by hand. */
   readonly closeAfterSeconds: number | undefined;
+  /** How often licenses, receipts, interactions and ledger are compared; undefined means when asked to. */
+  readonly reconcileSeconds: number | undefined;
+  /** How long a license, or whoever read a dataset's items, may go without a receipt. */
+  readonly unreportedSeconds: number;
+  /** How long after a month's end what its pools hold may wait to be shared out. */
+  readonly unsplitSeconds: number;
   /** How often marketplaces are asked for their receipts; undefined means when somebody says so. */
   readonly receiptPullSeconds: number | undefined;
 }
@@ -18,14 +24,19 @@ export type ReadNumber = (
 
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
+const DAY_SECONDS = 86_400;
 /** So that clocks which differ, and charges that are being written, are on one side of a period's end. */
 const MIN_CLOSE_HOURS = 1;
 
 export function readMoney(readNumber: ReadNumber): MoneyConfig {
   const hours = readNumber("LICET_CLOSE_AFTER_HOURS", 72, { min: 0, max: 744 });
+  const reconcileHours = readNumber("LICET_RECONCILE_HOURS", 24, { min: 0, max: 744 });
   return {
     platformFeeBps: readNumber("LICET_PLATFORM_FEE_BPS", 0, { min: 0, max: MAX_FEE_BPS }),
     closeAfterSeconds: hours === 0 ? undefined : Math.max(hours, MIN_CLOSE_HOURS) * HOUR_SECONDS,
+    reconcileSeconds: reconcileHours === 0 ? undefined : reconcileHours * HOUR_SECONDS,
+    unreportedSeconds: readNumber("LICET_UNREPORTED_DAYS", 30, { min: 1, max: 366 }) * DAY_SECONDS,
+    unsplitSeconds: readNumber("LICET_UNSPLIT_DAYS", 10, { min: 1, max: 366 }) * DAY_SECONDS,
     receiptPullSeconds:
       readNumber("LICET_RECEIPT_PULL_MINUTES", 60, { min: 0, max: 43_200 }) * MINUTE_SECONDS || undefined,
   };

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { publishBuiltInAgreement } from "./agreements/publish-agreement.ts";
+import { countRollups } from "./analytics/count-rollups.ts";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import type { Clock, Context } from "./context.ts";
@@ -42,6 +43,7 @@ import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { createDueBatches } from "./payouts/schedule-batches.ts";
 import { forgetStripeEvents, sendDuePayouts } from "./payouts/send-payouts.ts";
+import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
@@ -88,6 +90,8 @@ const SWEEP_SECONDS = {
   drafts: 30,
   keys: 10,
   periods: 60,
+  rollups: 2,
+  reconciliation: 2,
   pulls: 15,
   sessions: 300,
   interactions: 1,
@@ -296,6 +300,8 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.reconciliation, "reconcile", (signal) => reconcileDue(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.pulls, "pull receipts", (signal) => pullDueReceipts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "hand over keys", async () => {

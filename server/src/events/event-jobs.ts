@@ -85,6 +85,10 @@ export const EVENT_JOBS = {
   "payout.failed": [],
   "payout.returned": [],
   "payout.held": [],
+  "analytics.rebuilt": [],
+  "finding.opened": [],
+  "finding.closed": [],
+  "finding.resolved": [],
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;

@@ -194,6 +194,23 @@ export const AUTHORIZATION = {
   "POST /api/v1/payout-batches/{id}/settlements": { operator: true, platform: "payouts:write" },
   "POST /webhooks/stripe": ANYONE,
 
+  "GET /api/v1/analytics/usage": {
+    operator: true,
+    platform: "analytics:read",
+    marketplace: "receipts:read",
+    creator: "own",
+  },
+  "GET /api/v1/analytics/earnings": { operator: true, platform: "analytics:read", creator: "own" },
+  "GET /api/v1/analytics/progress": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/analytics/check": { operator: true, platform: "analytics:read" },
+  "POST /api/v1/analytics/rebuild": OPERATOR,
+
+  "POST /api/v1/reconciliations": OPERATOR,
+  "GET /api/v1/reconciliations": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/reconciliations/{id}": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/findings": { operator: true, platform: "analytics:read" },
+  "POST /api/v1/findings/{id}/resolve": OPERATOR,
+
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 

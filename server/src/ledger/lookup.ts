@@ -9,6 +9,7 @@ export {
   type AccountRow,
   type EntryRow,
   type TransactionRow,
+  findNewestPeriod,
   findTransaction,
   readAccountEntries,
   readAccounts,

@@ -57,6 +57,7 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
     endpoints: { failing: row.failing, disabled: row.disabled },
     journal: { waiting: row.journal_waiting, oldestSeconds: ageOf(row.journal_ms, nowMs) },
     pendingOffers: row.pending_offers,
+    reconciliation: await measureReconciliation(db),
     unhandled: await measureQueues(db, nowMs),
     keys: await measureKeys(db, Math.floor(nowMs / 1_000)),
   };
@@ -70,6 +71,15 @@ async function measureQueues(db: Db, nowMs: number): Promise<DatabaseMeasures["u
         on true
      group by name`.execute(db);
   return rows.map(({ queue, count, oldest_ms }) => ({ queue, count, oldestSeconds: ageOf(oldest_ms, nowMs) }));
+}
+
+/** Kinds of which there never was a finding are left out. */
+async function measureReconciliation(db: Db): Promise<DatabaseMeasures["reconciliation"]> {
+  const { rows } = await sql<{ kind: string; count: number }>`
+    select kind, (count(*) filter (where state = 'open'))::int as count from finding group by kind`.execute(db);
+  const last = await sql<{ at: number | null }>`
+    select max(ended_at)::float8 as at from reconciliation where state = 'done'`.execute(db);
+  return { open: rows, lastDoneAt: last.rows[0]?.at ?? undefined };
 }
 
 /** Of each purpose the key that signs: the one that took over last. */

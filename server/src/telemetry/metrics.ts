@@ -33,6 +33,11 @@ export interface DatabaseMeasures {
   readonly unhandled: readonly { readonly queue: string; readonly count: number; readonly oldestSeconds: number }[];
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
   readonly pendingOffers: number;
+  /** What does not fit together, and when everything was last compared; undefined when it never was. */
+  readonly reconciliation: {
+    readonly open: readonly { readonly kind: string; readonly count: number }[];
+    readonly lastDoneAt: number | undefined;
+  };
   readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
 }
 
@@ -184,6 +189,11 @@ const GAUGES = {
   eventsUnhandled: ["licet_events_unhandled", "Events that a queue has not dealt with", "queue"],
   eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
   offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
+  findings: ["licet_reconciliation_findings", "Open findings of the reconciliation", "kind"],
+  reconciled: [
+    "licet_reconciliation_last_done_timestamp_seconds",
+    "When a reconciliation last ended well; 0 when none did",
+  ],
   keyAge: ["licet_signing_key_age_seconds", "Age of the key that signs", "purpose"],
   keyLeft: ["licet_signing_key_left_seconds", "How long the key that signs is still valid", "purpose"],
 } as const satisfies Record<string, readonly [name: string, help: string, label?: string]>;
@@ -214,7 +224,8 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   const measured = await sources.measureDatabase().catch(() => undefined);
   set("databaseUp", measured === undefined ? 0 : 1);
   // What the database said last is no longer true when it does not answer.
-  for (const name of ["eventsUnhandled", "eventsLag", "keyAge", "keyLeft"] as const) gauges.get(name)?.reset();
+  for (const name of ["findings", "eventsUnhandled", "eventsLag", "keyAge", "keyLeft"] as const)
+    gauges.get(name)?.reset();
   if (measured === undefined) return;
   set("journalWaiting", measured.journal.waiting);
   set("journalLag", measured.journal.oldestSeconds);
@@ -224,6 +235,8 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   set("endpointsFailing", measured.endpoints.failing);
   set("endpointsDisabled", measured.endpoints.disabled);
   set("offersPending", measured.pendingOffers);
+  set("reconciled", measured.reconciliation.lastDoneAt ?? 0);
+  for (const { kind, count } of measured.reconciliation.open) set("findings", count, { kind });
   for (const { queue, count, oldestSeconds } of measured.unhandled) {
     set("eventsUnhandled", count, { queue });
     set("eventsLag", oldestSeconds, { queue });
