@@ -1,4 +1,4 @@
-import { type Result, accept, refuse } from "@licet/protocol";
+import { type Result, USAGE_OF, type UsageUnit, accept, parsePrice, refuse } from "@licet/protocol";
 import type { Answer, LicenseOutcome, LicenseWish } from "@licet/sdk";
 import type { Connected, MarketplaceContext } from "./context.ts";
 
@@ -13,6 +13,13 @@ export interface Licensed {
   readonly fingerprint: string;
 }
 
+/** A license in force, and what is reported under it. */
+export interface ObtainedLicense {
+  readonly licenseId: string;
+  /** What its price counts; undefined for a flat price, under which anything may be reported. */
+  readonly unit: UsageUnit | undefined;
+}
+
 /**
  * The license to train a model on a dataset: the one in force, or a new one. An agreement that the
  * platform demands first is accepted. Refuses what the platform refuses, and `conflict` while a
@@ -22,11 +29,14 @@ export async function obtainLicense(
   context: MarketplaceContext,
   connected: Connected,
   { datasetId, modelId, fingerprint }: Licensed,
-): Promise<Result<string>> {
+): Promise<Result<ObtainedLicense>> {
   const wish = { model: { model_id: modelId, fingerprint }, scope: SCOPE };
   const outcome = await askAccepting(context, connected, datasetId, wish);
   if (!outcome.ok) return outcome;
-  if (outcome.value.kind === "issued") return accept(outcome.value.license.license_id);
+  if (outcome.value.kind === "issued") {
+    const { license_id: licenseId, price } = outcome.value.license;
+    return accept({ licenseId, unit: USAGE_OF[parsePrice(price)?.unit ?? "flat"] });
+  }
   const { request_id } = outcome.value.request;
   return refuse("conflict", `the request ${request_id} for a license of ${datasetId} waits for a decision`);
 }

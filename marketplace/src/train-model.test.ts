@@ -39,15 +39,13 @@ async function receipts(): Promise<{ valid_for_future_training: boolean }[]> {
 }
 
 describe("a training run", () => {
-  it("uses every work, counts it and posts a receipt for each unit", async () => {
+  it("uses every work, and posts a receipt for what its license counts", async () => {
     const trained = await train();
     expect(trained).toMatchObject({ status: 201, body: { state: "completed", items: 3, model_id: "model-1" } });
     expect(trained.body["usage"]).toEqual([
       { unit: "tokens", count: 8, receipt_id: expect.any(String), receipt_state: "posted" },
-      { unit: "seconds", count: 42, receipt_id: expect.any(String), receipt_state: "posted" },
-      { unit: "images", count: 1, receipt_id: expect.any(String), receipt_state: "posted" },
     ]);
-    expect(stage.platform.receipts.size).toBe(3);
+    expect(stage.platform.receipts.size).toBe(1);
     expect(await stage.call("GET", DATASET)).toMatchObject({
       body: { model: { model_id: "model-1", model_fingerprint: trained.body["model_fingerprint"] } },
     });
@@ -89,14 +87,10 @@ describe("a training run", () => {
 
   it("keeps receipts that the platform cannot take, and sends them later", async () => {
     stage.platform.answers.set("/api/v1/usage-receipts", () => new Response(null, { status: 502 }));
-    expect((await train()).body["usage"]).toMatchObject([
-      { receipt_state: "waiting" },
-      { receipt_state: "waiting" },
-      { receipt_state: "waiting" },
-    ]);
+    expect((await train()).body["usage"]).toMatchObject([{ receipt_state: "waiting" }]);
     stage.platform.answers.delete("/api/v1/usage-receipts");
     await stage.restart();
-    await expect.poll(() => stage.platform.receipts.size).toBe(3);
+    await expect.poll(() => stage.platform.receipts.size).toBe(1);
   });
 
   it("fails when a work is not the one that was licensed, and names it", async () => {
@@ -164,11 +158,11 @@ describe("a status that cannot be trusted", () => {
     expect(await stage.call("GET", DATASET)).toMatchObject({
       body: { training: "stopped", reason: "version 2 is out; verify again" },
     });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false, false, false]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false]);
     stage.platform.edits.delete(path);
     expect(await train()).toMatchObject({ status: 409 });
     expect(await verifyAgain()).toMatchObject({ body: { training: "allowed" } });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([true, true, true]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([true]);
   });
 
   it("is asked for again after 15 seconds, whatever it claims, and after the last work too", async () => {
@@ -236,7 +230,7 @@ describe("a webhook", () => {
     expect(await stage.call("GET", DATASET)).toMatchObject({
       body: { training: "stopped", status: "partially_revoked", reason: expect.stringContaining(BRAM.jti) },
     });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false, false, false]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false]);
     expect((await train()).status).toBe(409);
     expect(await verifyAgain()).toMatchObject({
       status: 200,
@@ -244,15 +238,9 @@ describe("a webhook", () => {
     });
     expect(await train()).toMatchObject({
       status: 201,
-      body: { items: 2, usage: [{ unit: "tokens" }, { unit: "seconds" }] },
+      body: { items: 2, usage: [{ unit: "tokens" }] },
     });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([
-      false,
-      false,
-      false,
-      true,
-      true,
-    ]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false, true]);
   });
 
   it("stops for one withdrawn work", async () => {
@@ -262,7 +250,7 @@ describe("a webhook", () => {
     await verifyAgain();
     expect(await train()).toMatchObject({
       status: 201,
-      body: { items: 2, usage: [{ unit: "tokens" }, { unit: "images" }] },
+      body: { items: 2, usage: [{ unit: "tokens" }] },
     });
   });
 
@@ -346,10 +334,10 @@ describe("a verification", () => {
       status: 200,
       body: { training: "stopped", reason: expect.stringContaining("key_set") },
     });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false, false, false]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false]);
     stage.platform.answers.delete("/.well-known/keys.json");
     expect(await verifyAgain()).toMatchObject({ status: 200, body: { training: "allowed" } });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([true, true, true]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([true]);
   });
 
   it("notices what a lost webhook would have told", async () => {
@@ -358,7 +346,7 @@ describe("a verification", () => {
     expect(await verifyAgain()).toMatchObject({
       body: { training: "allowed", status: "partially_revoked", items: { standing: 2 } },
     });
-    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false, false, false]);
+    expect((await receipts()).map((receipt) => receipt.valid_for_future_training)).toEqual([false]);
     revoke(stage.platform.facts, ANA.jti, NOW);
     expect(await verifyAgain()).toMatchObject({ body: { training: "stopped", status: "revoked" } });
   });

@@ -14,13 +14,13 @@ import { type StatusWatch, stoppedRefusal, watchStatus } from "./check-training.
 import type { Connected, MarketplaceContext } from "./context.ts";
 import { type StoredDataset, type StoredItem, findDataset, mayTrainOn, standingItems } from "./dataset-store.ts";
 import { type Usage, measureItem } from "./measure-item.ts";
-import { obtainLicense } from "./obtain-license.ts";
+import { type ObtainedLicense, obtainLicense } from "./obtain-license.ts";
 import { type NewRun, beginRun, completeRun, endRun, runReason } from "./run-store.ts";
 
 export const DEFAULT_MODEL_ID = "reference-model-1";
 const MAX_OFFENCES = 100;
 
-/** A training that completed. Each receipt is for one unit of usage. */
+/** A training that completed, and what is reported of it: what the license counts. */
 export interface CompletedTraining {
   readonly run: NewRun;
   readonly items: number;
@@ -69,7 +69,7 @@ export async function trainModel(
           items,
           usage: usage.value,
           modelFingerprint,
-          licenseId: license.value,
+          license: license.value,
         })
       : endBadly(context, run, usage);
   } finally {
@@ -144,20 +144,20 @@ interface Finished extends Pick<Training, "dataset" | "items"> {
   readonly run: NewRun;
   readonly usage: UsageByUnit;
   readonly modelFingerprint: string;
-  readonly licenseId: string;
+  readonly license: ObtainedLicense;
 }
 
 async function finish(
   context: MarketplaceContext,
   connected: Connected,
-  { run, dataset, items, usage, modelFingerprint, licenseId }: Finished,
+  { run, dataset, items, usage, modelFingerprint, license }: Finished,
 ): Promise<Result<CompletedTraining>> {
   const { store, now } = context;
   const endedAt = formatInstant(now());
   const content = {
     iss: connected.connection.marketplace_id,
     aud: connected.connection.origin,
-    license_id: licenseId,
+    license_id: license.licenseId,
     model_id: run.model_id,
     dataset_id: run.dataset_id,
     dataset_version: run.version,
@@ -167,7 +167,7 @@ async function finish(
     period: { from: run.started_at, to: endedAt },
   };
   const receipts: UsageReceipt[] = [];
-  for (const [unit, count] of usage)
+  for (const [unit, count] of reportable(usage, items.length, license))
     receipts.push(await signReceipt({ ...content, usage: { unit, count } }, context.receiptSigner, now));
   const completed = completeRun(store, run, { items: items.length, modelFingerprint, endedAt, receipts });
   if (completed) return accept({ run, items: items.length, modelFingerprint, receipts });
@@ -175,6 +175,13 @@ async function finish(
     "conflict",
     `training on ${run.dataset_id} is stopped: ${runReason(store, run.run_id) ?? "the run was stopped"}`,
   );
+}
+
+/** What the license's price counts; works are counted as items whatever else they are measured in. */
+function reportable(usage: UsageByUnit, items: number, { unit }: ObtainedLicense): UsageByUnit {
+  if (unit === undefined) return usage;
+  const count = unit === "items" ? items : (usage.get(unit) ?? 0);
+  return count === 0 ? new Map() : new Map([[unit, count]]);
 }
 
 /** What a model is made of names it: the dataset, the works in order, and the model's own id. */
