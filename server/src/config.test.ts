@@ -12,6 +12,16 @@ import { fileOf } from "../../test/fixtures/child-process.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
+/** What is said about money where nothing is said. */
+const MONEY = {
+  platformFeeBps: 0,
+  closeAfterSeconds: 259_200,
+  reconcileSeconds: 86_400,
+  unreportedSeconds: 2_592_000,
+  unsplitSeconds: 864_000,
+  receiptPullSeconds: 3_600,
+};
+
 describe("without settings", () => {
   test("the server listens on this machine alone, keeps its data here, and is called localhost", () => {
     expect(readConfig({})).toEqual({
@@ -51,7 +61,7 @@ describe("without settings", () => {
       },
       metricsPort: undefined,
       tracing: undefined,
-      money: { platformFeeBps: 0, closeAfterSeconds: 259_200 },
+      money: MONEY,
       payments: {
         holdSeconds: 604_800,
         minimums: { fallbackMicros: 10_000_000n, byCurrency: new Map() },
@@ -71,6 +81,7 @@ describe("a setting", () => {
   test.each<[env: Environment, config: object]>([
     [{ LICET_PORT: "0" }, { origin: "", port: 0 }],
     [{ LICET_METRICS_PORT: "9464" }, { metricsPort: 9_464 }],
+    [{ LICET_RECEIPT_PULL_MINUTES: "0" }, { money: { ...MONEY, receiptPullSeconds: undefined } }],
     [
       { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/", OTEL_EXPORTER_OTLP_HEADERS: "a=b%20c" },
       {

@@ -92,6 +92,7 @@ function publish(
     content_items: contentIds.map((content_id) => ({ content_id })),
     pricing: { model_use: `per-token:${PRICE}` },
     scope: ["training", "commercial"],
+    revenue_split: { platform_fee_bps: 1_000 },
   };
   return narrator.step(
     async () => {
@@ -104,7 +105,7 @@ function publish(
       return published;
     },
     ({ items_count, consents_count }) =>
-      `“${DATASET_NAME}” is published: ${items_count} works under ${consents_count} consents, for commercial training, at ${PRICE} USD for each token. The signed manifest is public and names no person.`,
+      `“${DATASET_NAME}” is published: ${items_count} works under ${consents_count} consents, for commercial training, at ${PRICE} USD for each token, a tenth of it for the platform. The signed manifest is public and names no person.`,
   );
 }
 

@@ -2,6 +2,7 @@ import { anyObject, count, flag, identifier, listOf, objectOf, sha256, textUpTo 
 import type { LicetClient } from "@licet/sdk";
 import { type Consenting, operatorOf } from "./act-consent.ts";
 import { type OfferedDataset, marketplaceOf } from "./act-dataset.ts";
+import { actPolicy, actRefusedScope, readLicense } from "./act-license.ts";
 import { call, waitFor } from "./call-api.ts";
 import { type Narrator, claim } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
@@ -47,15 +48,16 @@ export async function readReceipts(client: LicetClient, datasetId: string): Prom
   return receipts;
 }
 
-/** A model is trained, and every creator can read what was used. */
+/** A license is taken, a model is trained, and every creator can read what was used. */
 export async function actTraining(
   stage: Stage,
   dataset: OfferedDataset,
   creators: readonly Consenting[],
   narrator: Narrator,
 ): Promise<void> {
-  narrator.heading("Training, and a receipt for it");
+  narrator.heading("A license, a training, and a receipt for it");
   const { dataset_id, items_count } = dataset;
+  await actPolicy(stage, dataset, narrator);
   await narrator.step(
     async () => {
       const run = await trainOn(stage, dataset_id);
@@ -63,8 +65,14 @@ export async function actTraining(
       return run;
     },
     ({ items, model_id }) =>
-      `The marketplace trains ${model_id}: it fetched ${items} works from the platform and compared each with its fingerprint.`,
+      `The marketplace accepts the platform's agreement with its signature, takes a license, and trains ${model_id}: it fetched ${items} works from the platform and compared each with its fingerprint.`,
   );
+  const license = await narrator.step(
+    () => readLicense(stage, dataset),
+    ({ license_id, model, price, currency, expires_at }) =>
+      `The license ${license_id} is for ${model.model_id} alone, at ${price} ${currency}, until ${expires_at.slice(0, 10)}, and has a bit of its own in the status lists.`,
+  );
+  await actRefusedScope(stage, dataset, license, narrator);
   const receipts = await narrator.step(
     () =>
       waitFor("a receipt to be accepted", RECEIPT_SECONDS, async () => {
@@ -76,8 +84,9 @@ export async function actTraining(
         return found.length > 0 ? found : undefined;
       }),
     (found) =>
-      `It reports what it used (${found.map(({ usage }) => `${usage.count} ${usage.unit}`).join(", ")}) in signed receipts, one for each unit. Licet checked them and signed them too.`,
+      `It reports what its license counts (${found.map(({ usage }) => `${usage.count} ${usage.unit}`).join(", ")}) in a signed receipt. Licet checked it, charged it and signed it too.`,
   );
+  await pullReceipts(stage, dataset, narrator);
   await narrator.step(
     async () => {
       for (const { creatorId, client } of creators) {
@@ -88,6 +97,28 @@ export async function actTraining(
         );
       }
     },
-    () => `${creators.map(({ name }) => name).join(", ")}: each of them can read these receipts.`,
+    () => `${creators.map(({ name }) => name).join(", ")}: each of them can read the receipt.`,
+  );
+}
+
+const PULLED = objectOf({
+  datasets: listOf(objectOf({ accepted: count, known: count, refused: count }), { max: 1_000 }),
+});
+
+/** The other way round: Licet asks, and what it has already costs nobody anything. */
+async function pullReceipts(stage: Stage, { credentials }: OfferedDataset, narrator: Narrator): Promise<void> {
+  const path = `/api/v1/marketplaces/${credentials.marketplace_id}/receipt-pulls`;
+  await narrator.step(
+    async () => {
+      const { datasets } = await call(operatorOf(stage), { method: "POST", path }, PULLED);
+      const [pulled] = datasets;
+      claim(
+        pulled !== undefined && pulled.accepted === 0 && pulled.known > 0 && pulled.refused === 0,
+        `expected only receipts that are known, got ${pulled?.accepted ?? 0} new ones and ${pulled?.refused ?? 0} refused`,
+      );
+      return pulled.known;
+    },
+    (known) =>
+      `Licet also asks the marketplace for its receipts: ${known} came by this way, too, and the same bytes count once.`,
   );
 }

@@ -4,6 +4,7 @@ import type { Terminal } from "../terminal.ts";
 import { type Consenting, actConsent } from "./act-consent.ts";
 import { actDataset } from "./act-dataset.ts";
 import { actRevocation, actVerification } from "./act-revocation.ts";
+import { actMoney } from "./act-money.ts";
 import { actTraining } from "./act-training.ts";
 import { handOver, worthOpening } from "./hand-over.ts";
 import { type Narrator, claim, createNarrator, duration } from "./narrate.ts";
@@ -63,6 +64,7 @@ async function tell(flags: DemoFlags, cast: Cast, surroundings: Surroundings): P
   }
   await actVerification({ stage, dataset, narrator, surroundings });
   await actTraining(stage, dataset, creators, narrator);
+  await actMoney(stage, dataset, creators, narrator);
   await actRevocation({ stage, dataset, creator: protagonist, narrator, surroundings });
   narrator.say(`\nEverything held. It took ${duration(performance.now() - startedAt)}.`);
   if (flags.once === true) return 0;
