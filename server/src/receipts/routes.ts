@@ -14,7 +14,7 @@ import {
   unwrap,
 } from "../http/api.ts";
 import { countOf, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
-import { MAX_BATCH_BYTES, type ReceiptLine, acceptBatch } from "./accept-batch.ts";
+import { MAX_BATCH_BYTES, acceptBatch } from "./accept-batch.ts";
 import { acceptReceipts } from "./accept-receipts.ts";
 import { pullReceipts } from "./pull-receipts.ts";
 import { listReceipts, readReceipt } from "./read-receipts.ts";
@@ -95,18 +95,18 @@ function addIntakeRoute(api: Api, ctx: Context): void {
       const received = unwrap(parseJsonObject(await c.req.text()));
       noteDataset(c, received["dataset_id"], received["dataset_version"]);
       const [result] = await acceptReceipts(ctx, { marketplaceId, pulled: false }, [accept(received)]);
-      const { isNew, receipt } = unwrap(result ?? refuse("internal", "expected an answer for the receipt"));
-      return c.json(receiptSchema.parse(receipt), isNew ? 201 : 200);
+      const { isNew, text } = unwrap(result ?? refuse("internal", "expected an answer for the receipt"));
+      return c.json(receiptSchema.parse(unwrap(parseJsonObject(text))), isNew ? 201 : 200);
     },
   );
 }
 
 /** Each line is answered once it is kept. */
-function answerLines(c: ApiContext, results: AsyncGenerator<readonly ReceiptLine[]>) {
+function answerLines(c: ApiContext, results: AsyncGenerator<string>) {
   c.header("content-type", NDJSON);
   const log = c.get("log");
   const write = async (out: StreamingApi) => {
-    for await (const lines of results) await out.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    for await (const lines of results) await out.write(lines);
   };
   return stream(c, write, async (error) =>
     log.error(
