@@ -32,9 +32,14 @@ export function clientOf({ origin }: Stage, { credentials }: OfferedDataset): Li
 /** The operator says once who may get which license; what is within that is decided at once. */
 export async function actPolicy(stage: Stage, { dataset_id }: OfferedDataset, narrator: Narrator): Promise<void> {
   const path = `/api/v1/datasets/${dataset_id}/license-policy`;
-  const rule = { scope: ["training"], max_term_days: LICENSE_DAYS, spend_cap_micros: SPEND_CAP_MICROS };
+  const rule = { scope: ["training"], spend_cap_micros: SPEND_CAP_MICROS };
   await narrator.step(
-    () => call(operatorOf(stage), { method: "PUT", path, body: { mode: "rule", rule } }, anyObject),
+    () =>
+      call(
+        operatorOf(stage),
+        { method: "PUT", path, body: { mode: "rule", rule, max_term_days: LICENSE_DAYS } },
+        anyObject,
+      ),
     () =>
       `The operator sets a rule: a license to train, for at most ${LICENSE_DAYS} days and 50 USD, is given at once; whatever goes further waits for a person.`,
   );

@@ -202,7 +202,7 @@ export const AUTHORIZATION = {
   },
   "GET /api/v1/analytics/earnings": { operator: true, platform: "analytics:read", creator: "own" },
   "GET /api/v1/analytics/progress": { operator: true, platform: "analytics:read" },
-  "GET /api/v1/analytics/check": { operator: true, platform: "analytics:read" },
+  "GET /api/v1/analytics/check": OPERATOR,
   "POST /api/v1/analytics/rebuild": OPERATOR,
 
   "POST /api/v1/reconciliations": OPERATOR,
