@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test("licet analytics has usage and earnings counted anew, and checks them", async () => {
+test("licet analytics has usage and earnings counted anew, and checks them", { timeout: 90_000 }, async () => {
   const [line] = await once(createInterface({ input: server.stdout }), "line");
   const ready: { origin: string; operator_token: string } = JSON.parse(String(line));
   const environment = { LICET_ORIGIN: ready.origin, LICET_TOKEN: ready.operator_token };
