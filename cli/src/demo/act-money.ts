@@ -1,6 +1,7 @@
 import { count, formatMoney, listOf, objectOf, parseMicros, textUpTo } from "@licet/protocol";
 import { type Consenting, operatorOf } from "./act-consent.ts";
 import type { OfferedDataset } from "./act-dataset.ts";
+import { wrap } from "../terminal.ts";
 import { call } from "./call-api.ts";
 import { type Narrator, claim } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
@@ -84,7 +85,10 @@ async function explain({ name, client }: Consenting, { entry_id }: Entry, narrat
     () => call(client, { method: "GET", path }, EXPLANATION),
     ({ amount }) => `${name} asks how ${amount.replace("-", "")} came to be, and is told step by step:`,
   );
-  narrator.quote(steps.map(({ says }, index) => `${index + 1}. ${says}`).join("\n"));
+  const wrapped = steps.map(({ says }, index) =>
+    wrap(`${index + 1}. ${says}`, { width: narrator.columns - 2, indent: "   " }),
+  );
+  narrator.quote(wrapped.join("\n"));
 }
 
 async function readStatement({ name, client, creatorId }: Consenting, entry: Entry, narrator: Narrator): Promise<void> {

@@ -121,7 +121,7 @@ async function seeRefusals({ stage, dataset: { dataset_id }, creator, narrator }
         `expected no receipt to be valid for future training, got ${valid} of ${receipts.length}`,
       );
     },
-    () => `The receipts stay, as proof of what ${creator.name} is owed, but no longer count for future training.`,
+    () => `The receipt stays, as proof of what ${creator.name} is owed, but no longer counts for future training.`,
   );
 }
 

@@ -4,7 +4,14 @@ import { readOwnJson } from "../db/own-json.ts";
 import type { Principal } from "../http/principal.ts";
 import { isOwnAccount } from "./read-ledger.ts";
 import { type PoolSplit, computeSplit } from "./split-pool.ts";
-import { type EntryRow, type TransactionRow, findEntry, findTransaction, readPoolCharges } from "./store.ts";
+import {
+  type EntryRow,
+  type PoolCharges,
+  type TransactionRow,
+  findEntry,
+  findTransaction,
+  readPoolCharges,
+} from "./store.ts";
 
 /** One step from the first number to the last: in words, and the numbers in it. */
 export interface Step {
@@ -71,7 +78,7 @@ const UNIT_NAMES: Readonly<Record<string, string>> = {
 };
 
 /** `0.0001 USD a token × 123456 tokens = 12.3456 USD, less 0.00 USD charged before.` */
-export function chargeStep(charge: JsonObject, currency: string): Step {
+function chargeStep(charge: JsonObject, currency: string): Step {
   const [unit = "", amount = ""] = textOf(charge, "price").split(":");
   const before = microsOf(charge, "charged_before_micros");
   const charged = microsOf(charge, "charge_micros");
@@ -105,9 +112,7 @@ async function splitSteps(
     {
       says:
         `Pool of ${owner} before ${formatInstant(until)}: ${formatMoney(poolMicros, currency)} from ` +
-        (charges.isComplete
-          ? `${charges.count} entries, all of them above`
-          : `${charges.count} entries, the first of them above`) +
+        told(charges) +
         (charges.sumMicros === poolMicros
           ? "."
           : `, which come to ${formatMoney(charges.sumMicros, currency)}; the rest was owed from before.`),
@@ -122,6 +127,12 @@ async function splitSteps(
     feeStep(split, currency),
     ...(entry.kind === "creator" ? [shareStep(split, entry)] : []),
   ];
+}
+
+/** How many entries there are, and that the steps before tell of them. */
+function told({ count, isComplete }: PoolCharges): string {
+  if (count === 1) return "the entry above";
+  return isComplete ? `the ${count} entries above` : `${count} entries, the first of them above`;
 }
 
 function poolStep(

@@ -237,7 +237,7 @@ describe("closing a month", () => {
     ).body;
     expect(explained.steps.map((step: { says: string }) => step.says)).toEqual([
       "0.0001 USD a token × 123456 tokens reported under lic_1 up to receipt r_001 = 12.3456 USD, rounded down to a micro-unit; less 0.00 USD charged before: 12.3456 USD.",
-      expect.stringMatching(`^Pool of ${owner} before \\S+T00:00:00Z: 12.3456 USD from 1 entries, all of them above.$`),
+      expect.stringMatching(`^Pool of ${owner} before \\S+T00:00:00Z: 12.3456 USD from the entry above.$`),
       "The platform's fee of 1000 basis points, rounded down: 1.23456 USD; to share out: 12.3456 USD − 1.23456 USD = 11.11104 USD.",
       "1 of 4 works: 11111040 × 1 ÷ 4, rounded down = 2777760 micro-units.",
       `Credited to creator ${creator?.creatorId}: 2.77776 USD, entry ${entries[0].entry_id}.`,
@@ -297,7 +297,7 @@ describe("closing a month", () => {
       return expectStatus(answer, 200).body.steps.map((step: { says: string }) => step.says);
     };
     expect(await entryOf(first)).toEqual(
-      expect.arrayContaining([expect.stringContaining("0.000007 USD from 1 entries, all of them above.")]),
+      expect.arrayContaining([expect.stringContaining("0.000007 USD from the entry above.")]),
     );
     const accounts = await platform.operator.get(`/api/v1/ledger/accounts?kind=pool&owner=${encodeURIComponent(pool)}`);
     const { entries } = expectStatus(
@@ -308,7 +308,7 @@ describe("closing a month", () => {
     expect(last).toMatchObject({ transaction_kind: "pool_split", reference: `${monthAt(now)}/${pool}` });
     const { body } = await platform.operator.get(`/api/v1/ledger/transactions/${last.transaction_id}`);
     expect(await entryOf(body)).toEqual(
-      expect.arrayContaining([expect.stringContaining("0.000004 USD from 1 entries, all of them above.")]),
+      expect.arrayContaining([expect.stringContaining("0.000004 USD from the entry above.")]),
     );
   });
 
