@@ -62,6 +62,8 @@ describe("licet demo", () => {
       const { exitCode, out, err } = await runLicet(["demo", "--once"], { TMPDIR: temporary });
       expect({ exitCode, err }).toEqual({ exitCode: 0, err: "" });
       expect(out).toContain("3 creators signed exactly the words they were shown");
+      expect(out).toContain("The entries add up to zero");
+      expect(out).toContain("0.0001 USD a token ×");
       expect(out).toContain("Asked to train again, the marketplace refuses.");
       expect(out).toContain("5 of 15 works may not be used any more.");
       expect(out).toMatch(/\nEverything held\. It took [\d.]+ s\.\n$/);
