@@ -17,6 +17,7 @@ import {
 import { type Answer, createCaller } from "./fixtures/caller.ts";
 import { checkPlatform } from "./fixtures/check-platform.ts";
 import { fileOf, startChild } from "./fixtures/child-process.ts";
+import { setPolicy } from "./fixtures/licenses.ts";
 import { startPlatform } from "./fixtures/platform.ts";
 import { sha256Hex } from "@licet/protocol";
 
@@ -49,6 +50,7 @@ describe("the loop, between separate processes", () => {
       const consent = await giveConsent(ana);
       await giveConsent(bram);
       const dataset = await publishDataset(platform, works);
+      expectStatus(await setPolicy(platform, dataset.dataset_id), 200);
       await connect();
       await register(dataset.dataset_id);
       expect(await trainingOf(dataset.dataset_id)).toBe("allowed");
@@ -61,6 +63,10 @@ describe("the loop, between separate processes", () => {
       const receipts = await platform.operator.get(`/api/v1/usage-receipts?dataset_id=${dataset.dataset_id}`);
       expect(receipts.body.receipts).toHaveLength(1);
       expect(receipts.body.receipts[0]).toMatchObject({ valid_for_future_training: true, model_id: "model-a" });
+      const { licenses } = (await platform.operator.get(`/api/v1/licenses?dataset_id=${dataset.dataset_id}`)).body;
+      expect(licenses).toMatchObject([
+        { license_id: receipts.body.receipts[0].license_id, marketplace_id: marketplaceId, state: "active" },
+      ]);
       expect(await isCountersigned(receipts)).toBe(true);
 
       const revoked = await ana.caller.post(`/api/v1/datasets/${dataset.dataset_id}/consent/revoke`, {

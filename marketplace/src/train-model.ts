@@ -14,6 +14,7 @@ import { type StatusWatch, stoppedRefusal, watchStatus } from "./check-training.
 import type { Connected, MarketplaceContext } from "./context.ts";
 import { type StoredDataset, type StoredItem, findDataset, mayTrainOn, standingItems } from "./dataset-store.ts";
 import { type Usage, measureItem } from "./measure-item.ts";
+import { obtainLicense } from "./obtain-license.ts";
 import { type NewRun, beginRun, completeRun, endRun, runReason } from "./run-store.ts";
 
 export const DEFAULT_MODEL_ID = "reference-model-1";
@@ -31,7 +32,7 @@ export interface CompletedTraining {
  * "Trains" on a dataset: fetches every item that stands, checks its bytes, counts it, and derives a
  * model fingerprint. Whether it may go on is asked before each item and before it completes; a
  * webhook that says stop aborts the item it is at. Refuses `not_found`, `conflict` (training is stopped), `unavailable`,
- * and `content_mismatch` with every work whose bytes are not the ones that were licensed.
+ * what the platform says when it gives no license, and `content_mismatch` with every work whose bytes are not the ones that were licensed.
  */
 export async function trainModel(
   context: MarketplaceContext,
@@ -46,6 +47,10 @@ export async function trainModel(
   const watch = watchStatus(context, connected, dataset);
   const fresh = await watch.check();
   if (!fresh.ok) return fresh.refusal.code === "conflict" ? stoppedRefusal(context, datasetId) : fresh;
+  const items = standingItems(store, datasetId);
+  const modelFingerprint = fingerprintOf(modelId, dataset, items);
+  const license = await obtainLicense(context, connected, { datasetId, modelId, fingerprint: modelFingerprint });
+  if (!license.ok) return license;
   const run: NewRun = {
     run_id: `run_${randomText()}`,
     dataset_id: datasetId,
@@ -56,10 +61,16 @@ export async function trainModel(
   if (!beginRun(store, run)) return stoppedRefusal(context, datasetId);
   const training = trainings.begin(datasetId);
   try {
-    const items = standingItems(store, datasetId);
     const usage = await useItems(context, { dataset, items, watch, signal: training.signal });
     return usage.ok
-      ? await finish(context, connected, { run, dataset, items, usage: usage.value })
+      ? await finish(context, connected, {
+          run,
+          dataset,
+          items,
+          usage: usage.value,
+          modelFingerprint,
+          licenseId: license.value,
+        })
       : endBadly(context, run, usage);
   } finally {
     training.end();
@@ -132,19 +143,21 @@ function endBadly(
 interface Finished extends Pick<Training, "dataset" | "items"> {
   readonly run: NewRun;
   readonly usage: UsageByUnit;
+  readonly modelFingerprint: string;
+  readonly licenseId: string;
 }
 
 async function finish(
   context: MarketplaceContext,
   connected: Connected,
-  { run, dataset, items, usage }: Finished,
+  { run, dataset, items, usage, modelFingerprint, licenseId }: Finished,
 ): Promise<Result<CompletedTraining>> {
   const { store, now } = context;
-  const modelFingerprint = fingerprintOf(run, dataset, items);
   const endedAt = formatInstant(now());
   const content = {
     iss: connected.connection.marketplace_id,
     aud: connected.connection.origin,
+    license_id: licenseId,
     model_id: run.model_id,
     dataset_id: run.dataset_id,
     dataset_version: run.version,
@@ -165,7 +178,7 @@ async function finish(
 }
 
 /** What a model is made of names it: the dataset, the works in order, and the model's own id. */
-function fingerprintOf({ model_id }: NewRun, { items_root }: StoredDataset, items: readonly StoredItem[]): string {
+function fingerprintOf(model_id: string, { items_root }: StoredDataset, items: readonly StoredItem[]): string {
   return sha256Hex(
     canonicalBytes({ model_id, dataset_fingerprint: items_root, items: items.map(({ sha256 }) => sha256) }),
   );

@@ -1,3 +1,8 @@
+import { LICENSE_REFUSALS } from "./license-refusals.ts";
+import { type RefusalRow, row } from "./refusal-row.ts";
+
+export type { RefusalRow } from "./refusal-row.ts";
+
 /**
  * Every reason Licet says no, in one closed table. A refusal is a value, never an exception: a
  * function that may refuse returns a {@link Result}. The table is the single source of the HTTP
@@ -170,58 +175,7 @@ export const REFUSALS = {
     "Send the body as docs/wire-formats.md describes it.",
   ),
 
-  // Agreements and licenses
-  agreement_acceptance_invalid: row(
-    422,
-    "The acceptance is not one of this agreement",
-    "Sign the members docs/wire-formats.md lists over the agreement's own text and hash, for this platform.",
-  ),
-  agreement_not_accepted: row(
-    403,
-    "The newest agreement is not accepted",
-    "Read the agreement that the detail names, sign its acceptance and post it, then ask again.",
-  ),
-  license_scope_not_granted: row(
-    422,
-    "No single consent grants the scope for some works",
-    "Ask for fewer uses, or for a dataset without the works that errors lists.",
-  ),
-  license_scope_not_offered: row(
-    422,
-    "The dataset does not offer this scope",
-    "Ask for uses that the dataset's scope names.",
-  ),
-  license_model_taken: row(
-    409,
-    "The model is another one's",
-    "Name the fingerprint of your own model; only its maker gets a license to train it.",
-  ),
-  license_term_too_long: row(422, "The term is longer than the policy allows", "Ask for a shorter term."),
-  license_requests_full: row(409, "Too many requests wait for a decision", "Wait until some of them are decided."),
-  license_request_settled: row(409, "The request was decided before", "Read the request; ask for a new license."),
-  license_not_active: row(409, "The license is not in force", "Ask for a new license."),
-  license_not_renewable: row(409, "The license is not renewable", "Ask for a new license before this one ends."),
-  license_over_cap: row(
-    409,
-    "The license is over its spend cap",
-    "Pay what is owed and ask for a new license with a higher cap.",
-  ),
-  license_terms_changed: row(
-    409,
-    "The dataset has another price or other terms by now",
-    "Ask for a new license on the present terms.",
-  ),
-  license_revoked: row(403, "The license was revoked or has ended", "Stop, and ask for a new license."),
-  license_audience_wrong: row(
-    403,
-    "The license token is not for this origin",
-    "Ask for a token whose audience names the origin.",
-  ),
-  license_key_mismatch: row(
-    401,
-    "The license token is bound to another key",
-    "Show, with each use, a proof by the key that cnf.jkt names.",
-  ),
+  ...LICENSE_REFUSALS,
 
   // Usage receipts
   receipt_invalid: row(422, "The receipt is not well formed", "Send every member docs/wire-formats.md lists."),
@@ -394,13 +348,6 @@ export const REFUSALS = {
   internal: row(500, "The server failed", "Try again; if it stays, send the request id to the operator."),
 } as const satisfies Record<string, RefusalRow>;
 
-/** The HTTP status (RFC 9110), the problem's title and what the caller can do about it. */
-export interface RefusalRow {
-  readonly status: number;
-  readonly title: string;
-  readonly fix: string;
-}
-
 export type RefusalCode = keyof typeof REFUSALS;
 
 /** One offending item in a list: which one, why, and in words. */
@@ -456,8 +403,4 @@ export function problemOf(refusal: Refusal, origin: string): Problem {
     detail: refusal.detail,
   };
   return refusal.offences === undefined ? problem : { ...problem, errors: refusal.offences };
-}
-
-function row(status: number, title: string, fix: string): RefusalRow {
-  return { status, title, fix };
 }

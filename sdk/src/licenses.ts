@@ -259,14 +259,14 @@ async function signAcceptance(
   return { ok: true, value: await signAgreementAcceptance(content, signer) };
 }
 
-/** Reads the list of agreements. @example parseAgreements(answer) */
-export function parseAgreements(answer: ApiAnswer): Answer<readonly Agreement[]> {
+/** Reads the list of agreements. */
+function parseAgreements(answer: ApiAnswer): Answer<readonly Agreement[]> {
   const page = parsePage(answer, "agreements", (entry) => readShape(AGREEMENT, entry, "agreement", "document_invalid"));
   return page.ok ? { ok: true, value: page.value.entries } : page;
 }
 
-/** Reads what a request for a license led to. @example parseLicenseOutcome(answer) */
-export function parseLicenseOutcome(answer: ApiAnswer): Answer<LicenseOutcome> {
+/** Reads what a request for a license led to. */
+function parseLicenseOutcome(answer: ApiAnswer): Answer<LicenseOutcome> {
   if (answer.status === 202) {
     const request = parseLicenseRequest(answer);
     return request.ok ? { ok: true, value: { kind: "waiting", request: request.value } } : request;
@@ -279,10 +279,10 @@ export function parseLicenseOutcome(answer: ApiAnswer): Answer<LicenseOutcome> {
 export const parseLicenseRequest = parserOf(REQUEST, "license request");
 /** Reads one license. @example parseLicense(answer) */
 export const parseLicense = parserOf(LICENSE, "license");
-/** Reads one license with its token. @example parseIssuedLicense(answer) */
-export const parseIssuedLicense = parserOf(ISSUED, "license");
-/** Reads a fresh token. @example parseFreshToken(answer) */
-export const parseFreshToken = parserOf(TOKEN, "license token");
+/** Reads one license with its token. */
+const parseIssuedLicense = parserOf(ISSUED, "license");
+/** Reads a fresh token. */
+const parseFreshToken = parserOf(TOKEN, "license token");
 
 /** Reads a page of licenses. @example parseLicenses(answer) */
 export function parseLicenses(answer: ApiAnswer): Answer<Page<License>> {

@@ -272,6 +272,7 @@ async function protectedAnswer(state: SampleState, request: Request, path: strin
   if (path === "/api/v1/usage-receipts" && request.method === "POST") return receiptAnswer(state, await request.text());
   if (path === "/api/v1/usage-receipts") return Response.json({ receipts: [...state.receipts.values()], next: null });
   if (path === "/api/v1/marketplaces/mkt_1/receipt-keys") return registerReceiptKey(state, await request.text());
+  if (path === `/api/v1/datasets/${facts.datasetId}/licenses`) return licenseAnswer(state, await request.text());
   if (path === `/api/v1/datasets/${facts.datasetId}`)
     return Response.json({
       dataset_id: facts.datasetId,
@@ -318,6 +319,39 @@ async function receiptAnswer(state: SampleState, body: string): Promise<Response
   const kept: JsonObject = { ...document.value, countersignature: { ...countersignature } };
   state.receipts.set(receipt.value.receipt_id, kept);
   return Response.json(kept, { status: 201 });
+}
+
+/** One license for each model, for whatever is asked: this platform has no policy, and no agreement. */
+function licenseAnswer({ facts, now }: SampleState, body: string): Response {
+  const parsed = parseJsonObject(body);
+  const { model = {}, scope = [] } = parsed.ok ? parsed.value : {};
+  const fingerprint = isJsonObject(model) ? String(model["fingerprint"]) : "";
+  return Response.json(
+    {
+      license_id: `lic_${fingerprint.slice(0, 26)}`,
+      dataset_id: facts.datasetId,
+      dataset_version: 1,
+      marketplace_id: "mkt_1",
+      model,
+      scope,
+      price: "per-token:0.0001",
+      currency: "USD",
+      license: "paid_training:1.0",
+      agreement: "marketplace:1.0",
+      state: "active",
+      issued_at: formatInstant(now()),
+      expires_at: formatInstant(now() + 86_400),
+      renewable: true,
+      status: { status_list: { idx: 0, uri: `${facts.origin}/status-lists/1` } },
+      units_reported: "0",
+      charged_micros: "0",
+      token: "e30.e30.AA",
+      token_expires_at: formatInstant(now() + 900),
+      audience: [facts.origin],
+      audience_complete: true,
+    },
+    { status: 201 },
+  );
 }
 
 function registerReceiptKey(state: SampleState, body: string): Response {

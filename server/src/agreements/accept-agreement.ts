@@ -74,7 +74,10 @@ export async function acceptAgreement(
       accepted_at: fact.now,
       document: canonicalize(document),
     };
-    await insertAcceptance(fact.trx, row);
+    if (!(await insertAcceptance(fact.trx, row))) {
+      const first = await findAcceptance(fact.trx, marketplaceId, agreement);
+      return accept({ isNew: false, row: first ?? row });
+    }
     fact.record({
       type: "agreement.accepted",
       aggregate: agreement,

@@ -1,4 +1,4 @@
 /** What other slices may ask of agreements. */
-export { type Accepted, requireAcceptance } from "./require-acceptance.ts";
+export { requireAcceptance } from "./require-acceptance.ts";
 export { DEFAULT_AGREEMENT } from "./built-in-agreement.ts";
 export { findNewestAgreement } from "./store.ts";

@@ -26,23 +26,25 @@ export async function publishBuiltInAgreement(ctx: Context): Promise<void> {
 export async function publishAgreement(ctx: Context, text: AgreementText, by: string): Promise<Result<AgreementRow>> {
   return writeFact(ctx, async (fact) => {
     const { name, major, minor } = numberOf(text.agreement);
-    if ((await findAgreement(fact.trx, text.agreement)) !== undefined)
-      return refuse("already_exists", `${text.agreement} was published before, and a version never changes`);
+    const published = refuse("already_exists", `${text.agreement} was published before, and a version never changes`);
+    if ((await findAgreement(fact.trx, text.agreement)) !== undefined) return published;
     const newest = await findNewestAgreement(fact.trx, name);
     if (newest !== undefined && (newest.major > major || (newest.major === major && newest.minor > minor)))
       return refuse("conflict", `agreement: expected a version after ${newest.agreement}, got ${text.agreement}`);
-    return accept(await writeAgreement(fact, text, by));
+    const row = await writeAgreement(fact, text, by);
+    return row === undefined ? published : accept(row);
   });
 }
 
+/** Answers undefined when somebody else publishes the version at the same time. */
 async function writeAgreement(
   fact: Fact,
   { agreement, title, text }: AgreementText,
   by: string,
-): Promise<AgreementRow> {
+): Promise<AgreementRow | undefined> {
   const sha256 = sha256Hex(text);
   const row = { agreement, ...numberOf(agreement), title, body: text, sha256, published_at: fact.now };
-  await insertAgreement(fact.trx, row);
+  if (!(await insertAgreement(fact.trx, row))) return undefined;
   fact.record({ type: "agreement.published", aggregate: agreement, body: { agreement, sha256, by } });
   fact.publish(documentPaths.agreement(agreement), async () => ({
     kind: "agreement",

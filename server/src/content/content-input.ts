@@ -35,11 +35,9 @@ export const contentInputSchema = z
       .openapi({ description: "read the bytes at canonical_url although sha256 is given, and compare" }),
     size_bytes: z.int().min(0).optional(),
     length_ms: z.int().min(0).max(MAX_LENGTH_MS).optional(),
-    token_count: z
-      .int()
-      .min(0)
-      .optional()
-      .openapi({ description: "tokens of a text by the platform's count, for datasets that split what they earn by them" }),
+    token_count: z.int().min(0).optional().openapi({
+      description: "tokens of a text by the platform's count, for datasets that split what they earn by them",
+    }),
     license: z.string().refine(isLicense, "expected a license such as paid_training:1.0").optional(),
     lineage: z
       .array(z.string().max(2_048).refine(isLineage, "expected content:<id>, dataset:<id> or a URL"))

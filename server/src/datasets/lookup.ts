@@ -28,7 +28,7 @@ export {
   readTouched,
   readVersionsByName,
 } from "./store.ts";
-export { type VersionTerms, termsOfVersion } from "./version-terms.ts";
+export { termsOfVersion } from "./version-terms.ts";
 
 /** A dataset's present state as webhooks carry it. */
 export async function readDatasetState(db: Db | Trx, datasetId: string): Promise<WebhookEvent["dataset"]> {

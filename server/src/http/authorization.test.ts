@@ -134,13 +134,18 @@ describe("the table", () => {
     }
   });
 
-  test("lets strangers change nothing, and marketplaces write receipts, their keys and their webhooks only", () => {
+  test("lets strangers change nothing, and marketplaces write licenses, receipts, their keys and their webhooks only", () => {
     const writing = routes.filter(({ name }) => !name.startsWith("GET "));
     expect(writing.filter(({ rule }) => rule.anyone === true)).toEqual([]);
     expect(writing.filter(({ rule }) => rule.marketplace !== undefined).map(({ name }) => name)).toEqual([
       "POST /api/v1/marketplaces/{id}/receipt-keys",
       "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/retire",
       "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/revoke",
+      "POST /api/v1/agreements/{name}/{version}/acceptances",
+      "POST /api/v1/datasets/{id}/licenses",
+      "POST /api/v1/licenses/{id}/tokens",
+      "POST /api/v1/licenses/{id}/renew",
+      "POST /api/v1/licenses/{id}/revoke",
       "POST /api/v1/usage-receipts",
       "POST /api/v1/webhook-endpoints",
       "PATCH /api/v1/webhook-endpoints/{id}",

@@ -174,7 +174,13 @@ describe("a rotation", () => {
 
   test("of all purposes happens at once, and is told in the list", async () => {
     const rotated = await rotate();
-    expect(rotated.map(({ purpose }) => purpose).toSorted()).toEqual(["consent", "document", "receipt", "webhook"]);
+    expect(rotated.map(({ purpose }) => purpose).toSorted()).toEqual([
+      "consent",
+      "document",
+      "license",
+      "receipt",
+      "webhook",
+    ]);
     const { keys } = expectStatus(await platform.operator.get("/api/v1/keys"), 200).body;
     for (const { kid, replaces } of rotated) {
       expect(keys).toContainEqual(expect.objectContaining({ kid, signs: false, signs_from: expect.any(String) }));

@@ -1,8 +1,10 @@
-import { type Result, accept, isInForce, refuse } from "@licet/protocol";
+import { type Result, accept, formatMoney, isInForce, parsePrice, refuse, valueOf } from "@licet/protocol";
 import { ulid } from "ulid";
 import { type DatasetRow, type VersionRow, findVersion, lockDatasets, termsOfVersion } from "../datasets/lookup.ts";
 import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
+import { poolOf } from "../ledger/lookup.ts";
+import { postTransactions } from "../ledger/post-transactions.ts";
 import { holdReceiptKey } from "../marketplaces/lookup.ts";
 import { allocateStatus } from "../status-lists/allocate-status.ts";
 import { makesModel } from "./check-scope.ts";
@@ -81,10 +83,15 @@ export async function issueLicense(fact: Fact, issue: Issue): Promise<Result<Lic
     if (!own.ok) return own;
   }
   const { price, currency, license: terms } = termsOfVersion(version);
-  const { jkt, ...named } = wanted;
+  const feeMicros = flatFeeOf(price);
+  const cap = grounds.spendCapMicros;
+  if (cap !== undefined && feeMicros > cap)
+    return refuse(
+      "license_over_cap",
+      `the flat price, ${formatMoney(feeMicros, currency)}, is over the spend cap, ${formatMoney(cap, currency)}`,
+    );
   const row = await insertLicense(fact.trx, {
-    ...named,
-    jkt,
+    ...wanted,
     license_id: `lic_${ulid(fact.ctx.clock.nowMs())}`,
     dataset_version: version.version,
     price,
@@ -98,28 +105,66 @@ export async function issueLicense(fact: Fact, issue: Issue): Promise<Result<Lic
     expires_at: fact.now + grounds.termDays * DAY_SECONDS,
     is_renewable: grounds.isRenewable,
     request_id: issue.requestId,
-    spend_cap_micros: grounds.spendCapMicros === undefined ? null : String(grounds.spendCapMicros),
+    spend_cap_micros: cap === undefined ? null : String(cap),
+    charged_micros: String(feeMicros),
   });
+  postFee(fact, row, feeMicros);
+  recordIssue(fact, row);
+  return accept(row);
+}
+
+function recordIssue(fact: Fact, row: LicenseRow): void {
+  const { license_id, dataset_id, dataset_version, marketplace_id, model_fingerprint, scope, request_id } = row;
   fact.record({
     type: "license.issued",
-    aggregate: row.license_id,
+    aggregate: license_id,
     body: {
-      license_id: row.license_id,
-      dataset_id: row.dataset_id,
-      dataset_version: row.dataset_version,
-      marketplace_id: row.marketplace_id,
-      model_fingerprint: row.model_fingerprint,
-      scope: row.scope,
-      price,
-      currency,
+      license_id,
+      dataset_id,
+      dataset_version,
+      marketplace_id,
+      model_fingerprint,
+      scope,
+      price: row.price,
+      currency: row.currency,
       expires_at: row.expires_at,
       status_list: row.status_list,
       status_idx: row.status_idx,
-      by,
-      ...(issue.requestId === null ? {} : { request_id: issue.requestId }),
+      by: row.issued_by,
+      ...(request_id === null ? {} : { request_id }),
     },
   });
-  return accept(row);
+}
+
+/** What a license costs by itself: a flat price, once, however much is used. */
+function flatFeeOf(text: string): bigint {
+  const price = parsePrice(text);
+  if (price === undefined) throw new TypeError(`expected a price that was published, got ${text}`);
+  return price.unit === "flat" ? valueOf(price, 0n) : 0n;
+}
+
+function postFee(fact: Fact, license: LicenseRow, feeMicros: bigint): void {
+  if (feeMicros === 0n) return;
+  const { license_id, dataset_id, dataset_version, marketplace_id, price, currency } = license;
+  postTransactions(fact, [
+    {
+      kind: "license_fee",
+      reference: license_id,
+      currency,
+      entries: [
+        { account: { kind: "marketplace", owner: marketplace_id }, amountMicros: feeMicros },
+        { account: poolOf(dataset_id, dataset_version), amountMicros: -feeMicros },
+      ],
+      explanation: {
+        license_id,
+        dataset_id,
+        dataset_version,
+        marketplace_id,
+        price,
+        charged_micros: String(feeMicros),
+      },
+    },
+  ]);
 }
 
 /** A model that somebody trains is theirs alone, under one name. Refuses `license_model_taken`. */

@@ -3,7 +3,7 @@ import { MAX_LICENSE_ORIGINS, isOrigin } from "@licet/protocol";
 import { identifierSchema, instantSchema, kidSchema } from "../http/parameters.ts";
 
 /** A license, or its renewal, lasts at most this long: ten years. */
-export const MAX_TERM_DAYS = 3_660;
+const MAX_TERM_DAYS = 3_660;
 const MAX_NAMED_MARKETPLACES = 1_000;
 const MAX_NOTE_LENGTH = 2_000;
 

@@ -15,7 +15,7 @@ import type { Caller } from "../../../test/fixtures/caller.ts";
 import { registerWorks } from "../../../test/fixtures/datasets.ts";
 import { acceptAgreement, licenseBody, setPolicy } from "../../../test/fixtures/licenses.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { saveCharges } from "./lookup.ts";
+import { type Charge, type LicenseRow, readLicensesOf, saveCharges, scopeOf } from "./lookup.ts";
 
 const platform = await startPlatform();
 const { ctx } = platform.server;
@@ -296,16 +296,18 @@ describe("a renewal", () => {
     });
 
     const over = expectStatus(await ask(datasetId, { spend_cap_micros: "1000" }), 201).body;
-    await ctx.db.transaction().execute((trx) =>
-      saveCharges(trx, [
-        {
-          license_id: over.license_id,
-          units_reported: 10n ** 30n,
-          charged_micros: 10n ** 37n + 1n,
-          over_cap_at: 1_800_000_000,
-        },
-      ]),
-    );
+    const charge: Charge = {
+      license_id: over.license_id,
+      units_reported: 10n ** 30n,
+      charged_micros: 10n ** 37n + 1n,
+      over_cap_at: 1_800_000_000,
+    };
+    await ctx.db.transaction().execute((trx) => saveCharges(trx, [charge]));
+    const rows: readonly LicenseRow[] = await readLicensesOf(ctx.db, { datasetId, state: "active" });
+    expect(rows.map((row) => [row.license_id, BigInt(row.charged_micros), scopeOf(row)])).toEqual([
+      [license.license_id, 0n, ["training"]],
+      [over.license_id, charge.charged_micros, ["training"]],
+    ]);
     expect(await own.post(`/api/v1/licenses/${over.license_id}/renew`)).toMatchObject({
       status: 409,
       body: { code: "license_over_cap" },

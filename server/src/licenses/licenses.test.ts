@@ -372,6 +372,33 @@ describe("a license is refused", () => {
   });
 });
 
+describe("a flat price", () => {
+  test("is charged once, with the license, into the version's pool", async () => {
+    const marketplace = await party();
+    const { datasetId, version } = await offered([marketplace], { members: { pricing: { model_use: "flat:12.5" } } });
+    const license = await licenseDataset(platform, datasetId, marketplace, ownModel());
+    expect(license).toMatchObject({ price: "flat:12.5", charged_micros: "12500000" });
+    const { accounts } = (await platform.operator.get("/api/v1/ledger/accounts?limit=1000")).body;
+    expect(accounts).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ kind: "marketplace", owner: marketplace.marketplaceId, balance_micros: "12500000" }),
+        expect.objectContaining({ kind: "pool", owner: `${datasetId}/${version}`, balance_micros: "-12500000" }),
+      ]),
+    );
+  });
+
+  test("over the cap that was asked for is no license, and costs nothing", async () => {
+    const marketplace = await party();
+    const { datasetId } = await offered([marketplace], { members: { pricing: { model_use: "flat:12.5" } } });
+    expectStatus(await setPolicy(platform, datasetId), 200);
+    expect(await ask(marketplace, datasetId, { ...ownModel(), spend_cap_micros: "12499999" })).toMatchObject({
+      status: 409,
+      body: { code: "license_over_cap" },
+    });
+    expect((await platform.operator.get(`/api/v1/licenses?dataset_id=${datasetId}`)).body.licenses).toEqual([]);
+  });
+});
+
 describe("the end of a license", () => {
   test.each(["marketplace", "operator"] as const)("comes by its %s, at once, for good", async (side) => {
     const marketplace = await party();
