@@ -66,6 +66,7 @@ function describe(report: JsonObject): readonly string[] {
     ...describeLost("consents accepted since; they are refused now, so ask their creators again", lost_consents),
     ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),
+    ...describeLost("compensations accepted since; both sides agree on them again", report["lost_compensations"]),
     ...describeLost("datasets published since; publish them again", lost_datasets),
     "All sessions are over: the server prints a new operator's token when it starts.",
   ];

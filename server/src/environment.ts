@@ -29,6 +29,9 @@ export const ENVIRONMENT = {
     "the platform's fee in basis points (100 are 1 %) of datasets that name none in revenue_split (default: 0)",
   LICET_CLOSE_AFTER_HOURS:
     "how long after its end a month is closed and what datasets earned is shared out; 0 means by hand (default: 72)",
+  LICET_MODELS_HOURS:
+    "how often the lists of models that marketplaces publish are read and compared with licenses; 0 means never (default: 24)",
+  LICET_REMEDIATION_DAYS: "how long a remediation may take until it is flagged as overdue (default: 30)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

@@ -6,6 +6,10 @@ export interface MoneyConfig {
   readonly platformFeeBps: number;
   /** How long after its end a month is closed; undefined means by hand. */
   readonly closeAfterSeconds: number | undefined;
+  /** How often the lists of models that marketplaces publish are read; undefined means never. */
+  readonly modelListSeconds: number | undefined;
+  /** How long a remediation may take until it is overdue. */
+  readonly remediationSeconds: number;
 }
 
 export type ReadNumber = (
@@ -15,6 +19,7 @@ export type ReadNumber = (
 ) => number;
 
 const HOUR_SECONDS = 3_600;
+const DAY_SECONDS = 86_400;
 /** So that clocks which differ, and charges that are being written, are on one side of a period's end. */
 const MIN_CLOSE_HOURS = 1;
 
@@ -22,6 +27,8 @@ export function readMoney(readNumber: ReadNumber): MoneyConfig {
   const hours = readNumber("LICET_CLOSE_AFTER_HOURS", 72, { min: 0, max: 744 });
   return {
     platformFeeBps: readNumber("LICET_PLATFORM_FEE_BPS", 0, { min: 0, max: MAX_FEE_BPS }),
+    modelListSeconds: readNumber("LICET_MODELS_HOURS", 24, { min: 0, max: 8_784 }) * HOUR_SECONDS || undefined,
+    remediationSeconds: readNumber("LICET_REMEDIATION_DAYS", 30, { min: 1, max: 3_650 }) * DAY_SECONDS,
     closeAfterSeconds: hours === 0 ? undefined : Math.max(hours, MIN_CLOSE_HOURS) * HOUR_SECONDS,
   };
 }

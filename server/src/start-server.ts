@@ -34,6 +34,8 @@ import { opensKeys } from "./keys/open-keys.ts";
 import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
+import { readModelLists } from "./models/read-lists.ts";
+import { sweepRemediations } from "./remediations/sweep-cases.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
@@ -77,6 +79,8 @@ const SWEEP_SECONDS = {
   drafts: 30,
   keys: 10,
   periods: 60,
+  models: 60,
+  remediations: 60,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -274,6 +278,8 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.models, "read lists of models", (signal) => readModelLists(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.remediations, "look after remediations", () => sweepRemediations(ctx));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

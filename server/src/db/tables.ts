@@ -1,9 +1,10 @@
 import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
 import type { LicenseTables } from "./license-tables.ts";
+import type { ModelTables } from "./model-tables.ts";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables extends LicenseTables {
+export interface Tables extends LicenseTables, ModelTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
@@ -22,7 +23,7 @@ export interface Tables extends LicenseTables {
   signing_key: SigningKeyTable;
   status_list: { list: number; revision: Generated<number> };
   status_index: { list: number; idx: number; status: Generated<number>; revision: Generated<number> };
-  terms: { license: string; language: string; body: string; sha256: string; is_default: boolean; published_at: number };
+  terms: TermsTable;
   creator: { creator_id: string; aggregate: string; created_at: number };
   creator_key: KeyColumns & {
     creator_id: string;
@@ -106,6 +107,17 @@ export interface Tables extends LicenseTables {
   rate_limit: { key: string; points: number; expire: number | null };
   idempotency_key: IdempotencyKeyTable;
   interaction: InteractionTable;
+}
+
+interface TermsTable {
+  license: string;
+  language: string;
+  body: string;
+  sha256: string;
+  is_default: boolean;
+  published_at: number;
+  /** Names between spaces. */
+  promises: Generated<string>;
 }
 
 interface OauthClientTable {

@@ -64,6 +64,16 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "license.revoked": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "license.expired": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
+  "remediation.compensated": [
+    "case_id",
+    "creator_id",
+    "marketplace_id",
+    "license_id",
+    "offer_id",
+    "transaction_id",
+    "amount_micros",
+    "currency",
+  ],
 };
 
 /** Kept so that they can be missed, or lifted again: losing one brings nothing back that was refused. */
@@ -77,6 +87,7 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "license.issued",
   "license.renewed",
   "receipt.accepted",
+  "remediation.compensated",
 ]);
 
 /** True for a fact that must be in the journal before it is answered. */

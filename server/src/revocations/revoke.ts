@@ -16,6 +16,7 @@ import { findDataset, readDatasetStates, readJtisOfCreator, readTouched } from "
 import { refreshDatasets } from "../datasets/render-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
+import { type Effect, takeEffect } from "./describe-effect.ts";
 import { readStillCovering } from "./still-covering.ts";
 import { addToView } from "./render-view.ts";
 
@@ -26,7 +27,7 @@ export interface TouchedDataset {
   readonly status: string;
 }
 
-export interface Revocation {
+export interface Revocation extends Effect {
   readonly revoked_at: string;
   readonly revoked_jtis: readonly string[];
   readonly withdrawn_content_ids: readonly string[];
@@ -57,7 +58,8 @@ export async function revokeConsent(
     return refuse("not_found", `there is no dataset ${request.datasetId}`);
   return writeFact(ctx, async (fact) => {
     const consents = await lockConsents(fact.trx, [jti]);
-    const selection = { consents, formerly: [], works: [], creatorId: consent.creator_id };
+    const modelsUrl = `${MODELS}?jti=${jti}`;
+    const selection = { consents, formerly: [], works: [], creatorId: consent.creator_id, modelsUrl };
     return accept(await revokeInFact(fact, selection, request));
   });
 }
@@ -83,8 +85,18 @@ export async function revokeForCreator(
     return refuse("not_found", `there is no creator ${creatorId}`);
   return writeFact(ctx, async (fact) => {
     const selected = await selectTarget(fact, creatorId, target);
-    return selected.ok ? accept(await revokeInFact(fact, { ...selected.value, creatorId }, request)) : selected;
+    if (!selected.ok) return selected;
+    const selection = { ...selected.value, creatorId, modelsUrl: modelsUrlOf(target) };
+    return accept(await revokeInFact(fact, selection, request));
   });
+}
+
+/** Where the models are listed that works were used for; a creator finds there those of their own works alone. */
+const MODELS = "/api/v1/models";
+
+function modelsUrlOf(target: RevocationTarget): string {
+  if ("content_id" in target) return `${MODELS}?content_id=${target.content_id}`;
+  return "dataset_id" in target ? `${MODELS}?dataset_id=${target.dataset_id}` : MODELS;
 }
 
 /** What is taken back: rows locked while they end, and what was taken back before, which the answer names again. */
@@ -117,10 +129,10 @@ async function selectTarget(fact: Fact, creatorId: string, target: RevocationTar
 
 async function revokeInFact(
   fact: Fact,
-  selection: Selection & { readonly creatorId: string },
+  selection: Selection & { readonly creatorId: string; readonly modelsUrl: string },
   { principal, reason }: RevocationRequest,
 ): Promise<Revocation> {
-  const { consents, formerly, works, creatorId } = selection;
+  const { consents, formerly, works, creatorId, modelsUrl } = selection;
   const named = [...consents.filter((row) => row.state !== "expired"), ...formerly];
   const jtis = [...consents, ...formerly].map((row) => row.jti);
   const contentIds = works.map((row) => row.content_id);
@@ -134,6 +146,13 @@ async function revokeInFact(
     ...touched.byConsents(ended.map((row) => row.jti)),
     ...touched.byWorks(withdrawn.map((row) => row.content_id)),
   ]);
+  const effect = await takeEffect(fact, {
+    jtis,
+    contentIds,
+    fresh: { jtis: ended.map((row) => row.jti), contentIds: withdrawn.map((row) => row.content_id) },
+    datasetIds: [...touched.byConsents(jtis), ...touched.byWorks(contentIds)],
+    modelsUrl,
+  });
   const isRepeated = ended.length === 0 && withdrawn.length === 0;
   return {
     revoked_at: formatInstant(isRepeated ? lastTime(named, works, fact.now) : fact.now),
@@ -145,6 +164,7 @@ async function revokeInFact(
       subjects: [...consents, ...formerly].map((row) => row.subject),
       contentIds,
     }),
+    ...effect,
   };
 }
 
