@@ -29,6 +29,14 @@ export {
 } from "./licenses.ts";
 export * from "./limits.ts";
 export { type Answer, type LicetProblem, parseAnswer, parseProblem } from "./problem.ts";
+export {
+  type NewOffer,
+  type Remediation,
+  type RemediationCalls,
+  type RemediationMessage,
+  type RemediationOffer,
+  type RemediationQuery,
+} from "./remediations.ts";
 export * from "./send.ts";
 export * from "./sign-receipt.ts";
 export { type ConsentEvidence, type ConsentTrust, type VerifiedConsent, verifyConsent } from "./verify-consent.ts";

@@ -160,12 +160,7 @@ export const AUTHORIZATION = {
     marketplace: "receipts:read",
     creator: "own",
   },
-  "GET /api/v1/models/{fingerprint}/consents": {
-    operator: true,
-    platform: "receipts:read",
-    marketplace: "receipts:read",
-    creator: "own",
-  },
+  "GET /api/v1/models/{fingerprint}/consents": { operator: true, platform: "receipts:read", creator: "own" },
   "GET /api/v1/model-findings": { operator: true, platform: "receipts:read", marketplace: "receipts:read" },
 
   "GET /api/v1/remediations": {

@@ -62,14 +62,16 @@ describe("a model", () => {
     const path = `${MODELS}/${trained.fingerprint}`;
     const mkt = await marketplace.call();
     expect((await mkt.get(path)).body.consents).toMatchObject({ counts: { active: 1 } });
-    expect((await mkt.get(`${path}/consents`)).body.consents).toEqual([{ jti, state: "active" }]);
+    expect((await mkt.get(path)).text).not.toContain(creator.creatorId);
+    expect(await mkt.get(`${path}/consents`)).toMatchObject({ status: 403, body: { code: "forbidden" } });
     expect((await creator.caller.get(path)).status).toBe(200);
     for (const query of ["", `?dataset_id=${dataset.dataset_id}`, `?jti=${jti}`, `?content_id=${work}`])
       expect(await fingerprints(creator.caller, query)).toEqual([trained.fingerprint]);
     const rival = await (await registerMarketplace(platform)).call();
-    for (const caller of [rival, (await enrolCreator(platform)).caller]) {
-      for (const target of [path, `${path}/consents`])
-        expect(await caller.get(target)).toMatchObject({ status: 403, body: { code: "not_yours" } });
+    const stranger = (await enrolCreator(platform)).caller;
+    expect((await stranger.get(`${path}/consents`)).body.code).toBe("not_yours");
+    for (const caller of [rival, stranger]) {
+      expect(await caller.get(path)).toMatchObject({ status: 403, body: { code: "not_yours" } });
       expect(await fingerprints(caller, `?jti=${jti}`)).toEqual([]);
     }
     expect((await platform.operator.get(`${MODELS}/${"0".repeat(64)}`)).status).toBe(404);

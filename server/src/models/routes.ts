@@ -109,7 +109,7 @@ function addConsentsRoute(api: Api, ctx: Context): void {
       const principal = c.get("principal");
       const asked = { ...c.req.valid("param"), ...pageOf(c.req.valid("query")) };
       const { rows, next } = unwrap(await listModelConsents(ctx, principal, asked));
-      const consents = rows.map((row) => modelConsentView(row, principal.kind !== "marketplace"));
+      const consents = rows.map((row) => modelConsentView(row, true));
       return c.json({ consents, next }, 200);
     },
   );

@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
 import type { StoredEvent } from "../events/store.ts";
 import { creatorIdSchema, identifierSchema, instantSchema } from "../http/parameters.ts";
+import type { Principal } from "../http/principal.ts";
 import type { WholeCase } from "./read-cases.ts";
 import type { CaseRow, MessageRow, OfferRow } from "./store.ts";
 
@@ -60,7 +61,8 @@ export const messageSchema = z
 const CASE_MEMBERS = {
   case_id: z.string(),
   state: z.enum(CASE_STATES),
-  creator_id: creatorIdSchema,
+  /** Not there for marketplaces, which learn no creator's name. */
+  creator_id: creatorIdSchema.optional(),
   marketplace_id: identifierSchema,
   dataset_id: identifierSchema,
   license_id: z.string().optional(),
@@ -90,12 +92,17 @@ export const wholeCaseSchema = z
   })
   .openapi("WholeRemediation");
 
-export function caseView(ctx: Context, row: CaseRow): z.infer<typeof caseSchema> {
+/** How a side in a case is written for the caller: a marketplace learns that it was the creator, not who that is. */
+function nameFor({ kind }: Principal, actor: string): string {
+  return kind === "marketplace" && actor.startsWith("creator:") ? "creator" : actor;
+}
+
+export function caseView(ctx: Context, row: CaseRow, principal: Principal): z.infer<typeof caseSchema> {
   const isUnderWay = row.state === "open" || row.state === "offered";
   return {
     case_id: row.case_id,
     state: row.state,
-    creator_id: row.creator_id,
+    ...(principal.kind === "marketplace" ? {} : { creator_id: row.creator_id }),
     marketplace_id: row.marketplace_id,
     dataset_id: row.dataset_id,
     ...(row.license_id === "" ? {} : { license_id: row.license_id }),
@@ -108,7 +115,7 @@ export function caseView(ctx: Context, row: CaseRow): z.infer<typeof caseSchema>
     due_at: formatInstant(row.due_at),
     overdue: isUnderWay && row.due_at <= nowSeconds(ctx),
     ...(row.ended_at === null ? {} : { ended_at: formatInstant(row.ended_at) }),
-    ...(row.ended_by === null ? {} : { ended_by: row.ended_by }),
+    ...(row.ended_by === null ? {} : { ended_by: nameFor(principal, row.ended_by) }),
     ...(row.reason === null ? {} : { reason: row.reason }),
     ...(row.transaction_id === null ? {} : { transaction_id: row.transaction_id }),
   };
@@ -117,22 +124,30 @@ export function caseView(ctx: Context, row: CaseRow): z.infer<typeof caseSchema>
 export function wholeCaseView(
   ctx: Context,
   { row, grounds, offers, history }: WholeCase,
+  principal: Principal,
 ): z.infer<typeof wholeCaseSchema> {
   return {
-    ...caseView(ctx, row),
+    ...caseView(ctx, row, principal),
     taken_back: grounds.map(({ kind, id, at }) => ({ kind, id, at: formatInstant(at) })),
-    offers: offers.map(offerView),
-    history: history.map(stepView),
+    offers: offers.map((offer) => offerView(offer, principal)),
+    history: history.map((step) => stepView(step, principal)),
     messages_url: `/api/v1/remediations/${row.case_id}/messages`,
   };
 }
 
-function stepView({ type, atMs, body }: StoredEvent): z.infer<typeof wholeCaseSchema>["history"][number] {
+function stepView(
+  { type, atMs, body }: StoredEvent,
+  principal: Principal,
+): z.infer<typeof wholeCaseSchema>["history"][number] {
   const { by } = body;
-  return { type, at: formatInstant(Math.floor(atMs / 1_000)), ...(typeof by === "string" ? { by } : {}) };
+  return {
+    type,
+    at: formatInstant(Math.floor(atMs / 1_000)),
+    ...(typeof by === "string" ? { by: nameFor(principal, by) } : {}),
+  };
 }
 
-export function offerView(row: OfferRow): z.infer<typeof offerSchema> {
+export function offerView(row: OfferRow, principal: Principal): z.infer<typeof offerSchema> {
   const { offer_id, amount_micros, currency, text, state, offered_at, offered_by, expires_at } = row;
   return {
     offer_id,
@@ -144,10 +159,13 @@ export function offerView(row: OfferRow): z.infer<typeof offerSchema> {
     offered_by,
     expires_at: formatInstant(expires_at),
     ...(row.decided_at === null ? {} : { decided_at: formatInstant(row.decided_at) }),
-    ...(row.decided_by === null ? {} : { decided_by: row.decided_by }),
+    ...(row.decided_by === null ? {} : { decided_by: nameFor(principal, row.decided_by) }),
   };
 }
 
-export function messageView({ message_id, side, author, text, at }: MessageRow): z.infer<typeof messageSchema> {
-  return { message_id, side, author, text, at: formatInstant(at) };
+export function messageView(
+  { message_id, side, author, text, at }: MessageRow,
+  principal: Principal,
+): z.infer<typeof messageSchema> {
+  return { message_id, side, author: nameFor(principal, author), text, at: formatInstant(at) };
 }

@@ -34,6 +34,8 @@ export async function listCases(
   principal: Principal,
   { isOverdue, ...query }: CaseQuery,
 ): Promise<Result<{ readonly rows: readonly CaseRow[]; readonly next: string | null }>> {
+  if (principal.kind === "marketplace" && query.creatorId !== undefined)
+    return refuse("not_yours", "creators are not known to marketplaces by name");
   const creatorId = ownOnly(query.creatorId, principal.kind === "creator" ? principal.creatorId : undefined);
   if (!creatorId.ok) return creatorId;
   const marketplaceId = ownOnly(

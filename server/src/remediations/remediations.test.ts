@@ -54,13 +54,15 @@ describe("a remediation", () => {
 
   test("opens with the revocation for what a model has learned already, where the terms promise it", async () => {
     const { caseId, creator, jti, dataset, marketplace, trained, path, mkt } = await opened();
+    for (const caller of [creator.caller, platform.operator])
+      expect((await caller.get(path)).body.creator_id).toBe(creator.creatorId);
+    expect((await mkt.get(path)).text).not.toContain(creator.creatorId);
     for (const caller of [creator.caller, platform.operator, mkt])
       expect(await caller.get(path)).toMatchObject({
         status: 200,
         body: {
           case_id: caseId,
           state: "open",
-          creator_id: creator.creatorId,
           marketplace_id: marketplace.marketplaceId,
           dataset_id: dataset.dataset_id,
           license_id: trained.license_id,
@@ -144,6 +146,8 @@ describe("a remediation", () => {
       });
     const offerId = await offer(mkt, path);
     const accepted = expectStatus(await creator.caller.post(`${path}/offers/${offerId}/accept`), 200).body;
+    for (const target of [path, `${path}/messages`, `/api/v1/ledger/transactions/${accepted.transaction_id}`])
+      expect((await mkt.get(target)).text).not.toContain(creator.creatorId);
     expect(accepted).toMatchObject({ state: "accepted", transaction_id: expect.stringMatching(/^ltx_/) });
     expect(await balances(creator.caller)).toEqual({ creator: "-25000000" });
     expect(BigInt((await balances(mkt))["marketplace"] ?? 0) - BigInt(before["marketplace"] ?? 0)).toBe(25_000_000n);
@@ -278,7 +282,8 @@ describe("nobody", () => {
         body: { code: "not_yours" },
       });
     for (const caller of [stranger, rival]) expect((await caller.get(CASES)).body.remediations).toEqual([]);
-    expect((await stranger.get(`${CASES}?creator_id=${creator.creatorId}`)).body.code).toBe("not_yours");
+    for (const caller of [stranger, rival, mkt])
+      expect((await caller.get(`${CASES}?creator_id=${creator.creatorId}`)).body.code).toBe("not_yours");
     for (const attempt of [
       creator.caller.post(`${path}/offers`, OFFER),
       platform.operator.post(`${path}/offers`, OFFER),

@@ -64,7 +64,7 @@ function addReadingRoutes(api: Api, ctx: Context): void {
           ...pageOf(query),
         }),
       );
-      return c.json({ remediations: rows.map((row) => caseView(ctx, row)), next }, 200);
+      return c.json({ remediations: rows.map((row) => caseView(ctx, row, c.get("principal"))), next }, 200);
     },
   );
 
@@ -80,7 +80,7 @@ function addReadingRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const whole = unwrap(await readCase(ctx, c.get("principal"), c.req.valid("param").id));
       noteDataset(c, whole.row.dataset_id, undefined);
-      return c.json(wholeCaseView(ctx, whole), 200);
+      return c.json(wholeCaseView(ctx, whole, c.get("principal")), 200);
     },
   );
 }
@@ -103,7 +103,7 @@ function addMessageRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const asked = { caseId: c.req.valid("param").id, ...pageOf(c.req.valid("query")) };
       const { rows, next } = unwrap(await listMessages(ctx, c.get("principal"), asked));
-      return c.json({ messages: rows.map(messageView), next }, 200);
+      return c.json({ messages: rows.map((row) => messageView(row, c.get("principal"))), next }, 200);
     },
   );
 
@@ -119,7 +119,7 @@ function addMessageRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const stepping = { principal: c.get("principal"), caseId: c.req.valid("param").id };
       const message = unwrap(await sendMessage(ctx, { ...stepping, text: c.req.valid("json").text }));
-      return c.json(messageView(message), 201);
+      return c.json(messageView(message, stepping.principal), 201);
     },
   );
 }
@@ -146,7 +146,7 @@ function addOfferRoutes(api: Api, ctx: Context): void {
           validDays: valid_days,
         }),
       );
-      return c.json(offerView(offer), 201);
+      return c.json(offerView(offer, c.get("principal")), 201);
     },
   );
 
@@ -162,7 +162,7 @@ function addOfferRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const { id, offer_id } = c.req.valid("param");
       const deciding = { principal: c.get("principal"), caseId: id, offerId: offer_id };
-      return c.json(caseView(ctx, unwrap(await withdrawOffer(ctx, deciding))), 200);
+      return c.json(caseView(ctx, unwrap(await withdrawOffer(ctx, deciding)), deciding.principal), 200);
     },
   );
 }
@@ -180,7 +180,7 @@ function addDecisionRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const { id, offer_id } = c.req.valid("param");
       const deciding = { principal: c.get("principal"), caseId: id, offerId: offer_id };
-      return c.json(caseView(ctx, unwrap(await acceptOffer(ctx, deciding))), 200);
+      return c.json(caseView(ctx, unwrap(await acceptOffer(ctx, deciding)), deciding.principal), 200);
     },
   );
 
@@ -196,7 +196,7 @@ function addDecisionRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const { id, offer_id } = c.req.valid("param");
       const deciding = { principal: c.get("principal"), caseId: id, offerId: offer_id };
-      return c.json(caseView(ctx, unwrap(await declineOffer(ctx, deciding))), 200);
+      return c.json(caseView(ctx, unwrap(await declineOffer(ctx, deciding)), deciding.principal), 200);
     },
   );
 
@@ -212,7 +212,7 @@ function addDecisionRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const stepping = { principal: c.get("principal"), caseId: c.req.valid("param").id };
       const closed = await closeCase(ctx, { ...stepping, reason: c.req.valid("json").reason });
-      return c.json(caseView(ctx, unwrap(closed)), 200);
+      return c.json(caseView(ctx, unwrap(closed), stepping.principal), 200);
     },
   );
 }

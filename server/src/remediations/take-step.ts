@@ -174,7 +174,6 @@ function compensate(fact: Fact, row: CaseRow, { offer_id, amount_micros, currenc
         case_id,
         offer_id,
         amount_micros,
-        creator_id,
         marketplace_id,
         dataset_id,
         model_id,
