@@ -38,7 +38,7 @@ export interface TrainedModel extends RunningLicense {
   readonly grounds: readonly string[];
 }
 
-export interface Affected {
+interface Affected {
   readonly licenses: readonly RunningLicense[];
   readonly licensesCount: number;
   /** The newest use first: at least the first 100, and all that something was promised for. */
@@ -55,7 +55,19 @@ interface AffectedRow extends TrainedModel {
 export async function readAffected(trx: Trx, { jtis, contentIds, fresh, datasetIds }: TakenBack): Promise<Affected> {
   if (jtis.length === 0 && contentIds.length === 0)
     return { licenses: [], licensesCount: 0, models: [], modelsCount: 0 };
-  const { rows } = await sql<AffectedRow>`
+  const { rows } = await affectedBy({ jtis, contentIds, fresh, datasetIds }).execute(trx);
+  const licenses = rows.filter((row) => row.kind === "license");
+  const models = rows.filter((row) => row.kind === "model");
+  return {
+    licenses,
+    licensesCount: licenses[0]?.total ?? 0,
+    models,
+    modelsCount: models[0]?.total ?? 0,
+  };
+}
+
+function affectedBy({ jtis, contentIds, fresh, datasetIds }: TakenBack) {
+  return sql<AffectedRow>`
     with gone as (
       select line.dataset_id, line.version, consent.creator_id, consent.license, 'consent:' || consent.jti as ground,
              consent.jti = any(${[...fresh.jtis]}::text[]) as is_fresh
@@ -114,13 +126,5 @@ export async function readAffected(trx: Trx, { jtis, contentIds, fresh, datasetI
     select 'model', total, place, license_id, dataset_id, marketplace_id, model_id, model_fingerprint, creator_id,
            currency, receipts, first_from, last_to, is_promised, grounds
       from trained where place <= ${MAX_NAMED} or is_promised
-     order by kind, place`.execute(trx);
-  const licenses = rows.filter((row) => row.kind === "license");
-  const models = rows.filter((row) => row.kind === "model");
-  return {
-    licenses,
-    licensesCount: licenses[0]?.total ?? 0,
-    models,
-    modelsCount: models[0]?.total ?? 0,
-  };
+     order by kind, place`;
 }

@@ -22,7 +22,7 @@ import {
 } from "./store.ts";
 
 /** Models made from models made from it: so many steps are followed, in both directions. */
-export const MAX_LEVELS = 8;
+const MAX_LEVELS = 8;
 
 /** What a caller may know of models: a marketplace what is its own, a creator what their works were used for. */
 function viewerOf(principal: Principal): Viewer {

@@ -67,7 +67,7 @@ export async function readModels(
 export type ModelUseRow = Selectable<Tables["model_use"]>;
 
 /** Rows that one answer adds up: versions, licenses and units of one model. */
-export const MAX_USES = 10_000;
+const MAX_USES = 10_000;
 
 /** What receipts say of a model. */
 export async function readUses(db: Db, fingerprint: string, viewer: Viewer): Promise<readonly ModelUseRow[]> {

@@ -12,6 +12,7 @@ import type { Caller } from "../../../test/fixtures/caller.ts";
 import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { type Learned, PROMISING, learnedFrom, trainOn } from "../../../test/fixtures/remediations.ts";
+import { createClient } from "../../../test/fixtures/sdk.ts";
 import { startSink } from "../../../test/fixtures/webhook-sink.ts";
 import { sweepRemediations } from "./sweep-cases.ts";
 
@@ -310,6 +311,26 @@ describe("a case that takes too long", () => {
 });
 
 describe("the marketplace", () => {
+  test("deals with its cases through the SDK", async () => {
+    const { caseId, marketplace, creator } = await opened();
+    const { clientId, clientSecret, scope } = marketplace;
+    const client = createClient({ origin: platform.origin, clientId, clientSecret, scope });
+    expect(await client.listRemediations({ state: "open" })).toMatchObject({
+      ok: true,
+      value: { entries: [{ case_id: caseId, state: "open", overdue: false }], next: null },
+    });
+    expect(await client.sendRemediationMessage(caseId, "Hello.")).toMatchObject({ ok: true });
+    expectStatus(await creator.caller.post(`${CASES}/${caseId}/messages`, { text: "Well?" }), 201);
+    expect(await client.listRemediationMessages(caseId)).toMatchObject({
+      value: { entries: [{ side: "marketplace" }, { side: "creator", author: "creator", text: "Well?" }] },
+    });
+    expect(await client.offerRemediation(caseId, OFFER)).toMatchObject({ ok: true, value: { state: "standing" } });
+    expect(await client.offerRemediation(caseId, { ...OFFER, currency: "EUR" })).toMatchObject({
+      ok: false,
+      refusal: { code: "currency_wrong" },
+    });
+  });
+
   test("hears of every step in its case, and of no text", async () => {
     const url = sink.url("/remediations");
     const learned = await learnedFrom(platform, { url });
