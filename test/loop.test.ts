@@ -175,7 +175,7 @@ async function isCountersigned(receipts: Answer): Promise<boolean> {
     ? await verifyKeySet(document.value, platform.origin, Math.floor(platform.clock.nowMs() / 1_000))
     : document;
   if (!keys.ok) throw new Error(keys.refusal.detail);
-  const { valid_for_future_training: _validity, ...receipt } = receipts.body.receipts[0];
+  const { valid_for_future_training: _validity, acceptance: _made, ...receipt } = receipts.body.receipts[0];
   return (await verifyCountersignature(receipt, keys.value)).ok;
 }
 

@@ -8,9 +8,11 @@ import { enrolCreator, expectStatus, registerMarketplace, uniqueId } from "./fix
 import { createCaller } from "./fixtures/caller.ts";
 import { checkPlatform } from "./fixtures/check-platform.ts";
 import { type Child, fileOf, startChild } from "./fixtures/child-process.ts";
+import { beginReporting, findLostReceipts } from "./fixtures/crash-receipts.ts";
 import { type Acknowledged, type Round, prepareRound, writeUntilKilled } from "./fixtures/crash-rounds.ts";
 import { createTestDatabase } from "./fixtures/databases.ts";
 import { freePort } from "./fixtures/platform.ts";
+import { licenseFor } from "./fixtures/receipts.ts";
 import { roundsOf } from "./fixtures/settings.ts";
 import { startSink } from "./fixtures/webhook-sink.ts";
 
@@ -63,7 +65,7 @@ afterAll(async () => {
 });
 
 /**
- * Revocations, a publication, a rotation, deliveries, a backup and readers at once, and SIGKILL at a
+ * Revocations, a publication, receipts, a rotation, deliveries, a backup and readers at once, and SIGKILL at a
  * random moment. Whatever was answered with success is there after the restart; what was not
  * answered may or may not be, but all of it or nothing.
  */
@@ -81,6 +83,7 @@ test(
       server = await startServer();
       const touched = [...acknowledged.revoked, ...acknowledged.unknown].filter((jti) => !before.has(jti));
       await expectAcknowledged(touched);
+      expect(await findLostReceipts(platform, round.reporting)).toEqual([]);
       const isCheckDue = (played + 1) % ROUNDS_PER_CHECK === 0 || played + 1 === ROUNDS;
       if (isCheckDue) await checkPlatform({ ...platform, now });
     }
@@ -105,22 +108,23 @@ function startServer(): Promise<Child<{ readonly operator_token?: string }>> {
 /** One dataset on one work, offered to the marketplace. */
 async function beginDataset(): Promise<Round> {
   const datasetId = uniqueId("ds_");
-  const round = { platform, creator, datasetId, acknowledged, standing };
-  await prepareRound(round);
+  const parts = { platform, creator, datasetId, acknowledged, standing };
+  await prepareRound(parts);
   const body = {
     dataset_id: datasetId,
     name: "Sample collection",
     content_items: [...standing.keys()].map((content_id) => ({ content_id })),
     pricing: { model_use: "per-token:0.0001" },
   };
-  expectStatus(await platform.operator.post("/api/v1/datasets", body), 201);
+  const published = expectStatus(await platform.operator.post("/api/v1/datasets", body), 201).body;
   acknowledged.versions.set(datasetId, 1);
   const { marketplaceId } = marketplace;
   expectStatus(
     await platform.operator.post(`/api/v1/datasets/${datasetId}/offers`, { marketplace_id: marketplaceId }),
     201,
   );
-  return round;
+  const dataset = await licenseFor(platform, marketplace, published);
+  return { ...parts, reporting: beginReporting(marketplace, dataset) };
 }
 
 async function playUntilKilled(round: Round): Promise<void> {

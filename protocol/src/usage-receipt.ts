@@ -160,11 +160,11 @@ interface Said {
   readonly test?: JsonValue | undefined;
 }
 
-function countersigned(receipt: JsonObject, iss: string, { accepted_at, flags, test }: Said): JsonObject {
+function countersigned(sha256: string, iss: string, { accepted_at, flags, test }: Said): JsonObject {
   return {
     type: "receipt-countersignature",
     iss,
-    receipt_sha256: receiptSha256(receipt),
+    receipt_sha256: sha256,
     accepted_at,
     ...(flags === undefined ? {} : { flags }),
     ...(test === undefined ? {} : { test }),
@@ -174,18 +174,20 @@ function countersigned(receipt: JsonObject, iss: string, { accepted_at, flags, t
 export interface Acceptance {
   readonly acceptedAt: string;
   readonly flags: readonly ReceiptFlag[];
+  /** What {@link receiptSha256} says of the receipt, where it is known. */
+  readonly sha256?: string;
 }
 
 /** Countersigns an accepted receipt. */
 export async function countersignReceipt(
   receipt: JsonObject,
   iss: string,
-  { acceptedAt, flags }: Acceptance,
+  { acceptedAt, flags, sha256 = receiptSha256(receipt) }: Acceptance,
   signer: Signer,
 ): Promise<Countersignature> {
   const said = { accepted_at: acceptedAt, ...(flags.length === 0 ? {} : { flags }), ...testMark(signer) };
   const sig = encodeBase64url(
-    await signer.sign(signedBytes("receipt-countersignature", countersigned(receipt, iss, said))),
+    await signer.sign(signedBytes("receipt-countersignature", countersigned(sha256, iss, said))),
   );
   return { key_id: signer.kid, alg: signer.alg, sig, ...said };
 }
@@ -195,7 +197,10 @@ export async function verifyCountersignature(receipt: JsonObject, keys: KeySet):
   const read = readShape(COUNTERSIGNATURE, receipt["countersignature"] ?? null, "countersignature", "document_invalid");
   if (!read.ok) return read;
   const { accepted_at, flags, test, ...signature } = read.value;
-  const document = { ...countersigned(receipt, keys.iss, { accepted_at, flags, test }), signatures: [signature] };
+  const document = {
+    ...countersigned(receiptSha256(receipt), keys.iss, { accepted_at, flags, test }),
+    signatures: [signature],
+  };
   const verified = await verifyDocument(document, {
     type: "receipt-countersignature",
     keys,

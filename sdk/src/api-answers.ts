@@ -9,10 +9,13 @@ import {
   anyObject,
   anything,
   count,
+  currencyShape,
   datasetStateShape,
+  flag,
   identifier,
   instant,
   listOf,
+  microsShape,
   objectOf,
   oneOf,
   parseJsonObject,
@@ -26,6 +29,7 @@ import {
   webUrl,
   ALGORITHMS,
   CHANGES,
+  RECEIPT_FLAGS,
 } from "@licet/protocol";
 import { type Answer, parseAnswer, parseProblem, localProblem } from "./problem.ts";
 import type { ApiAnswer } from "./send.ts";
@@ -98,17 +102,35 @@ export function parseObject(answer: ApiAnswer): Answer<JsonObject> {
 export interface KeptReceipt {
   readonly receipt: UsageReceipt;
   readonly validForFutureTraining?: boolean;
+  /** What acceptance found and what it costs; absent in the answer to a receipt that was handed in. */
+  readonly acceptance?: ReceiptAcceptance;
   readonly document: JsonObject;
 }
 
-function readKeptReceipt(body: JsonObject): Result<KeptReceipt> {
-  const { valid_for_future_training: valid, acceptance: _acceptance, ...document } = body;
+const ACCEPTANCE = objectOf(
+  {
+    flags: listOf(oneOf(...RECEIPT_FLAGS), { max: RECEIPT_FLAGS.length }),
+    charged_micros: microsShape,
+    pulled: flag,
+  },
+  { currency: currencyShape },
+);
+/** What acceptance made of a receipt. @example { flags: ["late"], charged_micros: "12345600", currency: "USD", pulled: false } */
+export type ReceiptAcceptance = ReturnType<typeof ACCEPTANCE>;
+
+/** Reads a receipt as the platform shows it. @example readKeptReceipt(body) */
+export function readKeptReceipt(body: JsonObject): Result<KeptReceipt> {
+  const { valid_for_future_training: valid, acceptance, ...document } = body;
   const receipt = readUsageReceipt(document);
   if (!receipt.ok) return receipt;
+  const read =
+    acceptance === undefined ? undefined : readShape(ACCEPTANCE, acceptance, "acceptance", "document_invalid");
+  if (read?.ok === false) return read;
   return accept({
     receipt: receipt.value,
     document,
     ...(typeof valid === "boolean" ? { validForFutureTraining: valid } : {}),
+    ...(read === undefined ? {} : { acceptance: read.value }),
   });
 }
 

@@ -34,6 +34,7 @@ import {
   receiptsRequest,
 } from "./api-requests.ts";
 import { MAX_PAGE_BYTES } from "./limits.ts";
+import { type ReceiptResult, parseReceiptLines, receiptLinesRequest } from "./receipt-lines.ts";
 import { type ClientOptions, authorizeCalls } from "./authorized-calls.ts";
 import { epochSeconds } from "./clock.ts";
 import { type LicenseCalls, licenseCalls } from "./licenses.ts";
@@ -64,6 +65,10 @@ export interface LicetClient extends LicenseCalls, RemediationCalls {
   readonly listItems: (dataset: DatasetVersion, page?: PageQuery) => Promise<Answer<LinesPage<ItemLine>>>;
   readonly listConsents: (dataset: DatasetVersion, page?: PageQuery) => Promise<Answer<LinesPage<ConsentLine>>>;
   readonly postReceipt: (receipt: UsageReceipt | JsonObject) => Promise<Answer<KeptReceipt>>;
+  /** At most 10 000 at once; a refused one hurts no other. What was answered before a connection broke may be sent again. */
+  readonly postReceipts: (
+    receipts: readonly (UsageReceipt | JsonObject)[],
+  ) => Promise<Answer<readonly ReceiptResult[]>>;
   readonly getReceipt: (receiptId: string) => Promise<Answer<KeptReceipt>>;
   readonly listReceipts: (query?: PageQuery & { readonly datasetId?: string }) => Promise<Answer<Page<KeptReceipt>>>;
   readonly registerReceiptKey: (marketplaceId: string, jwk: PublicJwk) => Promise<Answer<ReceiptKey>>;
@@ -98,6 +103,15 @@ export function createClient(options: ClientOptions): LicetClient {
     listItems: (dataset, page) => call(itemsRequest(origin, dataset, page), parseItemLines, MAX_PAGE_BYTES),
     listConsents: (dataset, page) => call(consentsRequest(origin, dataset, page), parseConsentLines, MAX_PAGE_BYTES),
     postReceipt: (receipt) => call(receiptRequest(origin, { ...receipt }), parseReceipt),
+    postReceipts: (receipts) =>
+      call(
+        receiptLinesRequest(
+          origin,
+          receipts.map((receipt) => ({ ...receipt })),
+        ),
+        parseReceiptLines,
+        MAX_PAGE_BYTES,
+      ),
     getReceipt: (receiptId) => call(oneReceiptRequest(origin, receiptId), parseReceipt),
     listReceipts: (query) => call(receiptsRequest(origin, query), parseReceipts),
     registerReceiptKey: (marketplaceId, jwk) => call(receiptKeyRequest(origin, marketplaceId, jwk), parseReceiptKey),

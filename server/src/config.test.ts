@@ -50,6 +50,7 @@ describe("without settings", () => {
       },
       metricsPort: undefined,
       tracing: undefined,
+      money: { platformFeeBps: 0, closeAfterSeconds: 72 * 3_600, receiptPullSeconds: 3_600 },
       exitWithParent: false,
     });
   });
@@ -61,6 +62,10 @@ describe("a setting", () => {
   test.each<[env: Environment, config: object]>([
     [{ LICET_PORT: "0" }, { origin: "", port: 0 }],
     [{ LICET_METRICS_PORT: "9464" }, { metricsPort: 9_464 }],
+    [
+      { LICET_RECEIPT_PULL_MINUTES: "0" },
+      { money: { platformFeeBps: 0, closeAfterSeconds: 72 * 3_600, receiptPullSeconds: undefined } },
+    ],
     [
       { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318/", OTEL_EXPORTER_OTLP_HEADERS: "a=b%20c" },
       {

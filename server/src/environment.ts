@@ -32,6 +32,8 @@ export const ENVIRONMENT = {
   LICET_MODELS_HOURS:
     "how often the lists of models that marketplaces publish are read and compared with licenses; 0 means never (default: 24)",
   LICET_REMEDIATION_DAYS: "how long a remediation may take until it is flagged as overdue (default: 30)",
+  LICET_RECEIPT_PULL_MINUTES:
+    "how often marketplaces that gave a platform_token are asked for their receipts; 0 means when POST /api/v1/marketplaces/{id}/receipt-pulls says so (default: 60)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",
   LICET_UNREADY_SECONDS:
     "how long a stop still takes requests while /readyz answers 503, so that a load balancer looks elsewhere first (default: 0)",

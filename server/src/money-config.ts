@@ -10,6 +10,8 @@ export interface MoneyConfig {
   readonly modelListSeconds: number | undefined;
   /** How long a remediation may take until it is overdue. */
   readonly remediationSeconds: number;
+  /** How often marketplaces are asked for their receipts; undefined means when somebody says so. */
+  readonly receiptPullSeconds: number | undefined;
 }
 
 export type ReadNumber = (
@@ -18,6 +20,7 @@ export type ReadNumber = (
   range: { readonly min: number; readonly max: number },
 ) => number;
 
+const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 86_400;
 /** So that clocks which differ, and charges that are being written, are on one side of a period's end. */
@@ -30,5 +33,7 @@ export function readMoney(readNumber: ReadNumber): MoneyConfig {
     modelListSeconds: readNumber("LICET_MODELS_HOURS", 24, { min: 0, max: 8_784 }) * HOUR_SECONDS || undefined,
     remediationSeconds: readNumber("LICET_REMEDIATION_DAYS", 30, { min: 1, max: 3_650 }) * DAY_SECONDS,
     closeAfterSeconds: hours === 0 ? undefined : Math.max(hours, MIN_CLOSE_HOURS) * HOUR_SECONDS,
+    receiptPullSeconds:
+      readNumber("LICET_RECEIPT_PULL_MINUTES", 60, { min: 0, max: 43_200 }) * MINUTE_SECONDS || undefined,
   };
 }

@@ -38,6 +38,7 @@ import { readModelLists } from "./models/read-lists.ts";
 import { sweepRemediations } from "./remediations/sweep-cases.ts";
 import { forgetRetiredOauthKeys } from "./http/oauth/rotate-key.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
+import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -81,6 +82,7 @@ const SWEEP_SECONDS = {
   periods: 60,
   models: 60,
   remediations: 60,
+  pulls: 15,
   sessions: 300,
   interactions: 1,
   months: 3_600,
@@ -280,6 +282,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.models, "read lists of models", (signal) => readModelLists(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.remediations, "look after remediations", () => sweepRemediations(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.pulls, "pull receipts", (signal) => pullDueReceipts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "retire keys", () => retireKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "forget retired OAuth keys", () => forgetRetiredOauthKeys(ctx));

@@ -13,7 +13,6 @@ import {
 
 /** What other slices may ask of datasets. */
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
-export { findOffer as findOfferOf } from "./offer-store.ts";
 export type { VersionStanding } from "./standing.ts";
 export { type VersionOffer, offerOf } from "./version-offer.ts";
 export { readCreatorWeights } from "./version-store.ts";

@@ -38,11 +38,11 @@ const VALUES: Readonly<Record<string, string>> = {
   jti: `ctok_${"A".repeat(22)}`,
   version: "1",
   name: "nothing",
+  period: "2020-01",
   code: "not_found",
   kid: "A".repeat(43),
   fingerprint: "0".repeat(64),
   offer_id: "nothing-either",
-  period: "2026-01",
 };
 
 async function call(caller: Caller, name: string, headers: Record<string, string> = {}): Promise<Answer> {

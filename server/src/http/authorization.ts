@@ -135,6 +135,7 @@ export const AUTHORIZATION = {
   "POST /api/v1/license-requests/{id}/deny": { operator: true, platform: "licenses:approve" },
 
   "POST /api/v1/usage-receipts": { marketplace: "receipts:write" },
+  "POST /api/v1/marketplaces/{id}/receipt-pulls": { operator: true, platform: "ledger:write" },
   "GET /api/v1/usage-receipts": {
     operator: true,
     platform: "receipts:read",

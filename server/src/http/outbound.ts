@@ -29,6 +29,8 @@ export interface ReadLimits {
   readonly timeoutMs?: number;
   /** Media types to ask for; by default any. */
   readonly accept?: string;
+  /** Credentials for the URL itself: where a redirect leads, they are not sent. */
+  readonly authorization?: string;
 }
 
 /** Takes one chunk of a download. */
@@ -159,12 +161,13 @@ async function send(call: Call, url: string, request: OutboundRequest): Promise<
   }
 }
 
-/** Each request names nobody and carries no credentials: a redirect leads to somebody who was not meant. */
+/** A redirect leads to somebody who was not meant, so credentials go to the first URL alone. */
 async function follow(call: Call, url: string, limits: ReadLimits, signal: AbortSignal): Promise<Result<Called>> {
-  const { maxRedirects = 0, accept: mediaTypes = "*/*" } = limits;
+  const { maxRedirects = 0, accept: mediaTypes = "*/*", authorization } = limits;
   let next = url;
   for (let redirects = 0; ; redirects += 1) {
-    const called = await call(next, { method: "GET", headers: { accept: mediaTypes } }, signal);
+    const credentials: Record<string, string> = redirects > 0 || authorization === undefined ? {} : { authorization };
+    const called = await call(next, { method: "GET", headers: { accept: mediaTypes, ...credentials } }, signal);
     if (!called.ok) return called;
     const { answer } = called.value;
     if (!REDIRECTS.includes(answer.statusCode)) return called;

@@ -8,6 +8,7 @@ export {
   extendLicense,
   findLicense,
   lockLicenses,
+  readLicensedDatasets,
   saveCharges,
   scopeOf,
 } from "./store.ts";

@@ -146,6 +146,21 @@ export async function readLicenses(
     .execute();
 }
 
+/** The datasets that these marketplaces have or had licenses of. */
+export async function readLicensedDatasets(
+  db: Db | Trx,
+  marketplaceIds: readonly string[],
+): Promise<readonly Pick<LicenseRow, "marketplace_id" | "dataset_id">[]> {
+  return db
+    .selectFrom("license")
+    .select(["marketplace_id", "dataset_id"])
+    .distinct()
+    .where("marketplace_id", "=", anyOf(marketplaceIds))
+    .orderBy("marketplace_id")
+    .orderBy("dataset_id")
+    .execute();
+}
+
 export type LicensedModelRow = Selectable<Tables["licensed_model"]>;
 
 /** Whose model a fingerprint is; the first to say so has it. */

@@ -15,7 +15,7 @@ import { type NewTransaction, postTransactions } from "../ledger/post-transactio
 import { lockLicenses, saveCharges } from "../licenses/lookup.ts";
 import { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { type Counted, type Decision, type Known, decideReceipts } from "./decide-receipts.ts";
-import { type NewReceipt, findClashes, findOverlaps, insertReceipts, receiptOf } from "./store.ts";
+import { type NewReceipt, findClashes, findOverlaps, insertReceipts } from "./store.ts";
 import { type VerifiedReceipt, verifyReceipts } from "./verify-receipt.ts";
 
 /** A version beyond this fits no column, and no dataset. */
@@ -24,7 +24,8 @@ const MAX_VERSION = 2 ** 31 - 1;
 export interface AcceptedReceipt {
   /** False when the same bytes were accepted before: the first answer again. */
   readonly isNew: boolean;
-  readonly receipt: JsonObject;
+  /** The receipt with its countersignature, as canonical JSON. */
+  readonly text: string;
 }
 
 /** Whose receipts they are, and how they came. */
@@ -42,10 +43,18 @@ export interface Intake {
  */
 export async function acceptReceipts(
   ctx: Context,
-  { marketplaceId, pulled }: Intake,
+  intake: Intake,
   received: readonly Result<JsonObject>[],
 ): Promise<readonly Result<AcceptedReceipt>[]> {
-  const verified = await verifyReceipts(ctx, marketplaceId, received);
+  return acceptVerified(ctx, intake, await verifyReceipts(ctx, intake.marketplaceId, received));
+}
+
+/** Accepts a chunk of receipts that were verified a moment ago. */
+export async function acceptVerified(
+  ctx: Context,
+  { marketplaceId, pulled }: Intake,
+  verified: readonly Result<VerifiedReceipt>[],
+): Promise<readonly Result<AcceptedReceipt>[]> {
   const isNothingLeft = verified.every((entry) => !entry.ok);
   if (isNothingLeft) return verified.flatMap((entry) => (entry.ok ? [] : [entry]));
   const accepted = await writeFact<readonly Result<AcceptedReceipt>[]>(ctx, async (fact) => {
@@ -63,7 +72,7 @@ export async function acceptReceipts(
     }
     return accept(decisions.map((entry) => (entry.ok ? accept(answerOf(entry.value, rows)) : entry)));
   });
-  return accepted.ok ? accepted.value : received.map(() => accepted);
+  return accepted.ok ? accepted.value : verified.map(() => accepted);
 }
 
 /** Since the signatures were verified, keys may have ended; from here on none does. */
@@ -122,8 +131,8 @@ async function countersign({ ctx, trx, now }: Fact, counted: readonly Counted[])
   const signer = await ctx.signingKeys.signerIn(trx, "receipt", now);
   const acceptedAt = formatInstant(now);
   return Promise.all(
-    counted.map(async ({ verified: { document }, flags }) => {
-      const countersignature = await countersignReceipt(document, ctx.origin, { acceptedAt, flags }, signer);
+    counted.map(async ({ verified: { document, sha256 }, flags }) => {
+      const countersignature = await countersignReceipt(document, ctx.origin, { acceptedAt, flags, sha256 }, signer);
       const { flags: said, ...rest } = countersignature;
       return { ...document, countersignature: said === undefined ? rest : { ...rest, flags: [...said] } };
     }),
@@ -228,5 +237,5 @@ function chargeOf({ verified, license, unitsTotal, chargedBeforeMicros, chargeMi
 function answerOf(decision: Decision, rows: ReadonlyMap<Counted, NewReceipt>): AcceptedReceipt {
   const row = decision.kind === "known" ? decision.row : rows.get(decision.counted);
   if (row === undefined) throw new TypeError("expected a row for a receipt that counts");
-  return { isNew: decision.kind === "new", receipt: receiptOf(row) };
+  return { isNew: decision.kind === "new", text: row.receipt };
 }

@@ -14,8 +14,9 @@ import {
   unwrap,
 } from "../http/api.ts";
 import { countOf, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
-import { MAX_BATCH_BYTES, type ReceiptLine, acceptBatch } from "./accept-batch.ts";
+import { MAX_BATCH_BYTES, acceptBatch } from "./accept-batch.ts";
 import { acceptReceipts } from "./accept-receipts.ts";
+import { pullReceipts } from "./pull-receipts.ts";
 import { listReceipts, readReceipt } from "./read-receipts.ts";
 
 const tags = ["receipts"];
@@ -51,6 +52,7 @@ const receiptAnswer = (description: string) => ({
 /** Usage receipts: accepted from marketplaces, and read. */
 export function addReceiptRoutes(api: Api, ctx: Context): void {
   addIntakeRoute(api, ctx);
+  addPullRoute(api, ctx);
   addReadingRoutes(api, ctx);
 }
 
@@ -89,28 +91,64 @@ function addIntakeRoute(api: Api, ctx: Context): void {
           ? accept(principal.marketplaceId)
           : refuse("forbidden", "expected a marketplace"),
       );
-      if (hasLines(c)) return answerLines(c, unwrap(await acceptBatch(ctx, marketplaceId, await c.req.text())));
+      if (hasLines(c)) return answerLines(c, unwrap(acceptBatch(ctx, marketplaceId, await c.req.text())));
       const received = unwrap(parseJsonObject(await c.req.text()));
       noteDataset(c, received["dataset_id"], received["dataset_version"]);
       const [result] = await acceptReceipts(ctx, { marketplaceId, pulled: false }, [accept(received)]);
-      const { isNew, receipt } = unwrap(result ?? refuse("internal", "expected an answer for the receipt"));
-      return c.json(receiptSchema.parse(receipt), isNew ? 201 : 200);
+      const { isNew, text } = unwrap(result ?? refuse("internal", "expected an answer for the receipt"));
+      return c.json(receiptSchema.parse(unwrap(parseJsonObject(text))), isNew ? 201 : 200);
     },
   );
 }
 
 /** Each line is answered once it is kept. */
-function answerLines(c: ApiContext, results: AsyncGenerator<readonly ReceiptLine[]>) {
+function answerLines(c: ApiContext, results: AsyncGenerator<string>) {
   c.header("content-type", NDJSON);
   const log = c.get("log");
   const write = async (out: StreamingApi) => {
-    for await (const lines of results) await out.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    for await (const lines of results) await out.write(lines);
   };
   return stream(c, write, async (error) =>
     log.error(
       { error: error.message, stack: error.stack },
       "a batch of receipts stopped; lines without a result are not known to be kept",
     ),
+  );
+}
+
+const pullSchema = z
+  .object({
+    marketplace_id: identifierSchema,
+    datasets: z.array(
+      z.object({
+        dataset_id: identifierSchema,
+        accepted: z.int(),
+        known: z.int(),
+        refused: z.int(),
+        refusals: z.array(z.object({ at: z.string(), code: z.string(), detail: z.string() })),
+        complete: z.boolean(),
+        error: z.string().optional(),
+      }),
+    ),
+  })
+  .openapi("ReceiptPull");
+
+function addPullRoute(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "post",
+      path: "/api/v1/marketplaces/{id}/receipt-pulls",
+      tags,
+      summary: "Ask a marketplace for its receipts now, for each dataset it has or had a license of",
+      request: { params: z.object({ id: identifierSchema }) },
+      responses: { 200: jsonAnswer("What it had", pullSchema) },
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const pulls = unwrap(await pullReceipts(ctx, id));
+      const datasets = pulls.map((pull) => ({ ...pull, refusals: [...pull.refusals] }));
+      return c.json({ marketplace_id: id, datasets }, 200);
+    },
   );
 }
 

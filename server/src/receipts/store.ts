@@ -12,17 +12,18 @@ export async function findClashes(
   marketplaceId: string,
   receipts: readonly Pick<UsageReceipt, "receipt_id" | "nonce">[],
 ): Promise<readonly ReceiptRow[]> {
-  return trx
-    .selectFrom("usage_receipt")
-    .selectAll()
-    .where("marketplace_id", "=", marketplaceId)
-    .where((eb) =>
-      eb.or([
-        eb("receipt_id", "=", anyOf(receipts.map((receipt) => receipt.receipt_id))),
-        eb("nonce", "=", anyOf(receipts.map((receipt) => receipt.nonce))),
-      ]),
-    )
-    .execute();
+  // One by one by a unique index: two lists at once would have everything of the marketplace read.
+  const { rows } = await sql<ReceiptRow>`
+    select known.*
+      from unnest(${receipts.map((receipt) => receipt.receipt_id)}::text[], ${receipts.map((receipt) => receipt.nonce)}::text[])
+             as wanted (receipt_id, nonce)
+     cross join lateral (
+        (select * from usage_receipt
+          where marketplace_id = ${marketplaceId} and receipt_id = wanted.receipt_id limit 1)
+        union all
+        (select * from usage_receipt
+          where marketplace_id = ${marketplaceId} and nonce = wanted.nonce limit 1)) known`.execute(trx);
+  return rows;
 }
 
 /** A stretch of use in one unit under one license. */

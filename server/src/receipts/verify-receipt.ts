@@ -46,7 +46,9 @@ export async function verifyReceipts(
   if (kids.size === 0) return read;
   const keys = await readReceiptKeysOf(ctx.db, marketplaceId, [...kids]);
   return Promise.all(
-    read.map((entry) => (entry.ok ? verifySigned(ctx, entry.value, keys.get(entry.value.receipt.key_id)) : entry)),
+    read.map(async (entry) =>
+      entry.ok ? verifySigned(ctx, entry.value, keys.get(entry.value.receipt.key_id)) : entry,
+    ),
   );
 }
 

@@ -1,0 +1,157 @@
+import type { JsonObject } from "@licet/protocol";
+import { describe, expect, test } from "vitest";
+import {
+  enrolCreator,
+  expectStatus,
+  giveConsent,
+  offerDataset,
+  publishDataset,
+  registerMarketplace,
+  registerWork,
+  uniqueId,
+} from "../../../test/fixtures/actors.ts";
+import { startPlatform } from "../../../test/fixtures/platform.ts";
+import { licenseFor, receiptContent, signAnyReceipt } from "../../../test/fixtures/receipts.ts";
+import { startSink } from "../../../test/fixtures/webhook-sink.ts";
+import { pullDueReceipts } from "./pull-receipts.ts";
+
+const sink = await startSink();
+const platform = await startPlatform({ allowedHosts: [sink.host] });
+const { ctx } = platform.server;
+const PLATFORM_TOKEN = "platform-token-of-ours-0123456789";
+const creator = await enrolCreator(platform);
+const work = await registerWork(platform, creator.creatorId);
+await giveConsent(creator);
+
+/** A marketplace that keeps its receipts in pages of two, as the sink answers. */
+async function askable() {
+  const path = `/${uniqueId("m")}`;
+  const marketplace = await registerMarketplace(platform, {
+    base_url: sink.url(path),
+    platform_token: PLATFORM_TOKEN,
+  });
+  const published = await publishDataset(platform, [work]);
+  await offerDataset(platform, published.dataset_id, marketplace);
+  const dataset = await licenseFor(platform, marketplace, published);
+  const kept: unknown[] = [];
+  const asked: (string | null)[] = [];
+  const list = `${path}/api/v1/usage-receipts`;
+  sink.reply(list, (request) => {
+    const query = new URLSearchParams(request.path.slice(list.length + 1));
+    if (request.headers["authorization"] !== `Bearer ${PLATFORM_TOKEN}`) return { status: 401 };
+    const after = Number(query.get("after") ?? 0);
+    asked.push(query.get("after"));
+    const next = after + 2 < kept.length ? String(after + 2) : null;
+    return { status: 200, body: JSON.stringify({ receipts: kept.slice(after, after + 2), next }) };
+  });
+  const make = async (members: Record<string, unknown> = {}): Promise<JsonObject> =>
+    signAnyReceipt(receiptContent(platform, marketplace, dataset, members), marketplace.receiptSigner);
+  const pull = async () => platform.operator.post(`/api/v1/marketplaces/${marketplace.marketplaceId}/receipt-pulls`);
+  const stateOf = async () =>
+    ctx.db
+      .selectFrom("receipt_pull")
+      .selectAll()
+      .where("marketplace_id", "=", marketplace.marketplaceId)
+      .executeTakeFirst();
+  return { marketplace, dataset, kept, asked, make, pull, stateOf, list };
+}
+
+describe("a pull", () => {
+  test("reads page after page, keeps what it may, says what it refused, and goes on where it ended", async () => {
+    const { dataset, kept, asked, make, pull } = await askable();
+    const countersigned = { ...(await make()), valid_for_future_training: true, countersignature: { forged: true } };
+    kept.push(
+      await make(),
+      countersigned,
+      { receipt_id: "r_broken", usage: { count: 1.5 } },
+      await make({ currency: "EUR" }),
+    );
+    kept.push(await make());
+    const first = expectStatus(await pull(), 200).body;
+    expect(first.datasets).toMatchObject([
+      { dataset_id: dataset.dataset_id, accepted: 3, known: 0, refused: 2, complete: true },
+    ]);
+    expect(first.datasets[0].refusals.map(({ code }: { code: string }) => code)).toEqual([
+      "body_malformed",
+      "receipt_currency_wrong",
+    ]);
+    expect(asked).toEqual([null, "2", "4"]);
+    kept.push(await make(), await make());
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ accepted: 2, known: 1, refused: 0 }]);
+    expect(asked.slice(3)).toEqual(["4", "6"]);
+    const { receipts } = (await platform.operator.get(`/api/v1/usage-receipts?dataset_id=${dataset.dataset_id}`)).body;
+    expect(receipts).toHaveLength(5);
+    expect(receipts.every((receipt: { acceptance: { pulled: boolean } }) => receipt.acceptance.pulled)).toBe(true);
+  });
+
+  test("of what was pushed before, or is pushed at the same time, gives the first answer", async () => {
+    const { marketplace, kept, make, pull } = await askable();
+    kept.push(await make(), await make());
+    const caller = await marketplace.call();
+    const [pushed, pulled] = await Promise.all([caller.post("/api/v1/usage-receipts", Object(kept[0])), pull()]);
+    const [counts] = expectStatus(pulled, 200).body.datasets;
+    expect([counts.accepted + counts.known, counts.refused]).toEqual([2, 0]);
+    expect(counts.accepted + (pushed.status === 201 ? 1 : 0)).toBe(2);
+    const again = await caller.post("/api/v1/usage-receipts", Object(kept[0]));
+    expect(again).toMatchObject({ status: 200, body: pushed.body });
+  });
+
+  test("comes by itself when its time has come, and waits longer after each failure", async () => {
+    const { marketplace, kept, make, stateOf, list } = await askable();
+    kept.push(await make());
+    const { signal } = new AbortController();
+    await pullDueReceipts(ctx, signal);
+    await expect.poll(stateOf).toMatchObject({ failures: 0, last_error: null, last_at: expect.any(Number) });
+    sink.reply(list, () => ({ status: 503 }));
+    const waits: number[] = [];
+    for (let failures = 1; failures <= 3; failures += 1) {
+      const due = { next_at_ms: platform.clock.nowMs() };
+      await ctx.db
+        .updateTable("receipt_pull")
+        .set(due)
+        .where("marketplace_id", "=", marketplace.marketplaceId)
+        .execute();
+      await pullDueReceipts(ctx, signal);
+      await expect.poll(stateOf).toMatchObject({ failures, last_error: expect.stringContaining("503") });
+      waits.push(((await stateOf())?.next_at_ms ?? 0) - platform.clock.nowMs());
+    }
+    const hours = waits.map((wait) => Math.round(wait / 3_600_000));
+    expect(hours).toEqual([2, 4, 8]);
+  });
+
+  test.each([
+    ["answers no page", { status: 200, body: "[]" }],
+    ["answers too many at once", { status: 200, body: JSON.stringify({ receipts: Array(1_001).fill(0), next: null }) }],
+    ["names no cursor", { status: 200, body: JSON.stringify({ receipts: [], next: 7 }) }],
+    ["talks without end", "talk-without-end" as const],
+    ["breaks the connection", "break" as const],
+  ])("of a marketplace that %s fails, and says so", async (_what, reply) => {
+    const { pull, list } = await askable();
+    sink.reply(list, () => reply);
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([
+      { accepted: 0, complete: false, error: expect.any(String) },
+    ]);
+  });
+
+  test("of a marketplace that names the same page for ever ends", async () => {
+    const { pull, list } = await askable();
+    sink.reply(list, () => ({ status: 200, body: JSON.stringify({ receipts: [], next: "1" }) }));
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([
+      { complete: false, error: expect.stringContaining("another cursor") },
+    ]);
+  });
+
+  test("is for the operator, and needs a marketplace that knows us", async () => {
+    const { marketplace } = await askable();
+    const path = `/api/v1/marketplaces/${marketplace.marketplaceId}/receipt-pulls`;
+    expect(await (await marketplace.call()).post(path)).toMatchObject({ status: 403 });
+    expect(await platform.operator.post("/api/v1/marketplaces/mkt_nobody/receipt-pulls")).toMatchObject({
+      status: 404,
+    });
+    const stranger = await registerMarketplace(platform);
+    expect(await platform.operator.post(`/api/v1/marketplaces/${stranger.marketplaceId}/receipt-pulls`)).toMatchObject({
+      status: 409,
+      body: { code: "conflict" },
+    });
+  });
+});

@@ -1,0 +1,199 @@
+import { type Offence, type Result, accept, isJsonObject, refuse } from "@licet/protocol";
+import type { Context } from "../context.ts";
+import { nowSeconds } from "../context.ts";
+import { readJsonBody } from "../http/api.ts";
+import { attemptError } from "../jobs/attempt-error.ts";
+import { readLicensedDatasets } from "../licenses/lookup.ts";
+import { type MarketplaceRow, findMarketplace, platformTokenLabel, readAskable } from "../marketplaces/lookup.ts";
+import { CHUNK, MAX_BATCH_BYTES } from "./accept-batch.ts";
+import { acceptReceipts } from "./accept-receipts.ts";
+import { type PullRow, addPulls, claimPull, readDuePulls, readPullsOf, savePull } from "./pull-store.ts";
+
+/** What a marketplace had for one dataset. */
+export interface PullOutcome {
+  readonly dataset_id: string;
+  readonly accepted: number;
+  readonly known: number;
+  readonly refused: number;
+  /** The first of the refused ones, each with its `receipt_id` if it has one. */
+  readonly refusals: readonly Offence[];
+  /** False when there is more, or when it failed. */
+  readonly complete: boolean;
+  readonly error?: string;
+}
+
+const PAGE = 1_000;
+const PAGE_TIMEOUT_MS = 30_000;
+/** One pull ends here, and the next one goes on. */
+const MAX_PAGES = 50;
+const MAX_REFUSALS = 100;
+const MAX_CURSOR_LENGTH = 256;
+/** Longer than a page can take; should this process die, another one goes on after it. */
+const LEASE_MS = 120_000;
+/** Pulls at once, so that a marketplace that hangs does not keep the others waiting. */
+const MAX_DUE = 10;
+const DEFAULT_WAIT_SECONDS = 3_600;
+const MAX_WAIT_SECONDS = 86_400;
+
+/** Asks the marketplaces whose time has come. A server that stops ends it after the page it is at. */
+export async function pullDueReceipts(ctx: Context, signal: AbortSignal): Promise<void> {
+  if (ctx.config.money.receiptPullSeconds === undefined) return;
+  const nowMs = ctx.clock.nowMs();
+  const marketplaces = new Map((await readAskable(ctx.db)).map((row) => [row.marketplace_id, row]));
+  if (marketplaces.size === 0) return;
+  await addPulls(ctx.db, await readLicensedDatasets(ctx.db, [...marketplaces.keys()]), nowMs);
+  const due = await readDuePulls(ctx.db, nowMs, MAX_DUE);
+  await Promise.all(
+    due.map(async (pull) => {
+      const marketplace = marketplaces.get(pull.marketplace_id);
+      if (marketplace === undefined || !(await claimPull(ctx.db, pull, nowMs + LEASE_MS))) return;
+      await pullOne(ctx, marketplace, { pull, signal });
+    }),
+  );
+}
+
+/**
+ * Asks a marketplace for its receipts now, whether or not its time has come. Refuses `not_found`, and
+ * `conflict` when it never said how it knows the platform.
+ */
+export async function pullReceipts(ctx: Context, marketplaceId: string): Promise<Result<readonly PullOutcome[]>> {
+  const marketplace = await findMarketplace(ctx.db, marketplaceId);
+  if (marketplace === undefined) return refuse("not_found", `there is no marketplace ${marketplaceId}`);
+  if (marketplace.sealed_platform_token === null)
+    return refuse("conflict", `${marketplaceId} was registered without a platform_token: it cannot be asked`);
+  await addPulls(ctx.db, await readLicensedDatasets(ctx.db, [marketplaceId]), ctx.clock.nowMs());
+  const outcomes: PullOutcome[] = [];
+  for (const pull of await readPullsOf(ctx.db, marketplaceId)) outcomes.push(await pullOne(ctx, marketplace, { pull }));
+  return accept(outcomes);
+}
+
+interface Pulling {
+  readonly pull: PullRow;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads page after page from where the last pull ended, and writes down where it came to. */
+async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal }: Pulling): Promise<PullOutcome> {
+  const count: Count = { accepted: 0, known: 0, refused: 0, refusals: [] };
+  const read = await readPages(ctx, marketplace, { pull, signal, count });
+  const error = read.ok ? undefined : attemptError(read.refusal.detail);
+  const failures = error === undefined ? 0 : pull.failures + 1;
+  const isMore = read.ok && !read.value;
+  const wait = Math.min(
+    (ctx.config.money.receiptPullSeconds ?? DEFAULT_WAIT_SECONDS) * 2 ** failures,
+    MAX_WAIT_SECONDS,
+  );
+  await savePull(ctx.db, pull, {
+    last_at: nowSeconds(ctx),
+    last_error: error ?? null,
+    failures,
+    next_at_ms: ctx.clock.nowMs() + (isMore ? 0 : wait * 1_000),
+  });
+  const { marketplace_id, dataset_id } = pull;
+  if (error !== undefined) ctx.log.warn({ marketplace_id, dataset_id, error }, "receipts could not be pulled");
+  if (count.refused > 0)
+    ctx.log.warn(
+      { marketplace_id, dataset_id, refused: count.refused, first: count.refusals[0] },
+      "pulled receipts were refused",
+    );
+  return { dataset_id, ...count, complete: read.ok && read.value, ...(error === undefined ? {} : { error }) };
+}
+
+interface Count {
+  accepted: number;
+  known: number;
+  refused: number;
+  refusals: Offence[];
+}
+
+/** True when the marketplace had no more; its last page is read again next time, since it may have grown. */
+async function readPages(
+  ctx: Context,
+  marketplace: MarketplaceRow,
+  { pull, signal, count }: Pulling & { readonly count: Count },
+): Promise<Result<boolean>> {
+  let cursor = pull.cursor;
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    if (signal?.aborted === true) break;
+    const read = await readPage(ctx, marketplace, { datasetId: pull.dataset_id, cursor });
+    if (!read.ok) return read;
+    const { receipts, next } = read.value;
+    await acceptPage(ctx, marketplace.marketplace_id, { receipts, count });
+    if (next === null) return accept(true);
+    if (next === cursor)
+      return refuse("source_unavailable", `expected another cursor than the one that was sent, got ${next}`);
+    cursor = next;
+    await savePull(ctx.db, pull, { cursor, next_at_ms: ctx.clock.nowMs() + LEASE_MS });
+  }
+  return accept(false);
+}
+
+interface ReceiptPageRead {
+  readonly receipts: readonly unknown[];
+  readonly next: string | null;
+}
+
+async function readPage(
+  ctx: Context,
+  { marketplace_id, base_url, sealed_platform_token }: MarketplaceRow,
+  { datasetId, cursor }: { readonly datasetId: string; readonly cursor: string | null },
+): Promise<Result<ReceiptPageRead>> {
+  const query = new URLSearchParams({ dataset_id: datasetId, limit: String(PAGE) });
+  if (cursor !== null) query.set("after", cursor);
+  const token =
+    sealed_platform_token === null ? "" : ctx.sealer.open(platformTokenLabel(marketplace_id), sealed_platform_token);
+  const answer = await ctx.outbound.read(`${base_url}/api/v1/usage-receipts?${query.toString()}`, {
+    maxBytes: MAX_BATCH_BYTES,
+    timeoutMs: PAGE_TIMEOUT_MS,
+    accept: "application/json",
+    authorization: `Bearer ${token}`,
+  });
+  return answer.ok ? parsePage(answer.value.body) : answer;
+}
+
+/** Each receipt is read strictly later on, for itself: one that is broken must not keep the others back for ever. */
+function parsePage(body: string): Result<ReceiptPageRead> {
+  const page = parseLoosely(body);
+  const receipts: unknown = page?.["receipts"];
+  const next: unknown = page?.["next"] ?? null;
+  if (!Array.isArray(receipts) || receipts.length > PAGE)
+    return refuse("source_unavailable", `expected {receipts: [at most ${PAGE}], next}, got ${body.slice(0, 100)}`);
+  if (next !== null && (typeof next !== "string" || next.length > MAX_CURSOR_LENGTH))
+    return refuse("source_unavailable", `expected next to be a cursor of at most ${MAX_CURSOR_LENGTH} characters`);
+  return accept({ receipts, next });
+}
+
+function parseLoosely(body: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const parsed: unknown = JSON.parse(body);
+    return typeof parsed === "object" && parsed !== null ? { ...parsed } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function acceptPage(
+  ctx: Context,
+  marketplaceId: string,
+  { receipts, count }: { readonly receipts: readonly unknown[]; readonly count: Count },
+): Promise<void> {
+  for (let at = 0; at < receipts.length; at += CHUNK) {
+    const chunk = receipts.slice(at, at + CHUNK).map((receipt) => readJsonBody(JSON.stringify(receipt)));
+    const results = await acceptReceipts(ctx, { marketplaceId, pulled: true }, chunk);
+    for (const [index, result] of results.entries()) {
+      const read = chunk[index];
+      const receiptId = read?.ok === true && isJsonObject(read.value) ? read.value["receipt_id"] : undefined;
+      if (result.ok) count[result.value.isNew ? "accepted" : "known"] += 1;
+      else {
+        count.refused += 1;
+        const { code, detail } = result.refusal;
+        if (count.refusals.length < MAX_REFUSALS)
+          count.refusals.push({
+            at: typeof receiptId === "string" ? receiptId : `receipts[${at + index}]`,
+            code,
+            detail,
+          });
+      }
+    }
+  }
+}
