@@ -13,6 +13,7 @@ import {
   showDataset,
   showDatasets,
   showHealth,
+  showModels,
   showReceipts,
   showTrainingRuns,
 } from "./routes.ts";
@@ -25,6 +26,7 @@ type Route = readonly [method: "GET" | "POST" | "PUT", path: string, caller: Cal
 // prettier-ignore
 const ROUTES: readonly Route[] = [
   ["GET",  "/healthz",                           "anybody",     showHealth],
+  ["GET",  "/.well-known/models.json",           "anybody",     showModels],
   ["PUT",  "/api/v1/connection",                 "marketplace", putConnection],
   ["GET",  "/api/v1/connection",                 "marketplace", showConnection],
   ["POST", "/api/v1/datasets",                   "platform",    postDataset],

@@ -1,4 +1,12 @@
-import { type JsonObject, type Result, isIdentifier, refuse } from "@licet/protocol";
+import {
+  type JsonObject,
+  MAX_LISTED_MODELS,
+  type Result,
+  formatInstant,
+  isIdentifier,
+  refuse,
+  signModelList,
+} from "@licet/protocol";
 import type { DatasetCheck } from "@licet/sdk";
 import type { Context } from "hono";
 import { z } from "zod";
@@ -9,7 +17,7 @@ import { json, problem, readInput, readJson } from "./http-answers.ts";
 import { postReceipts } from "./post-receipts.ts";
 import { receiveWebhook } from "./receive-webhook.ts";
 import { registerDataset } from "./register-dataset.ts";
-import { listReceipts, listRuns, receiptsOfRun } from "./run-store.ts";
+import { listModels, listReceipts, listRuns, receiptsOfRun } from "./run-store.ts";
 import { DEFAULT_MODEL_ID, trainModel } from "./train-model.ts";
 import { verifyAgain } from "./verify-again.ts";
 
@@ -30,6 +38,25 @@ function param(http: Context, name: string): string {
 
 export async function showHealth(): Promise<Response> {
   return json({ status: "ok" });
+}
+
+/** The models made here, for everybody to read: signed with the receipt key. */
+export async function showModels({ connected, store, now, receiptSigner }: MarketplaceContext): Promise<Response> {
+  if (connected === undefined) return problem({ code: "not_found", detail: "no platform is connected" }, undefined);
+  const { marketplace_id, origin } = connected.connection;
+  const models = listModels(store, MAX_LISTED_MODELS + 1);
+  if (models.length > MAX_LISTED_MODELS)
+    return problem({ code: "unavailable", detail: `expected at most ${MAX_LISTED_MODELS} models` }, origin);
+  const list = {
+    iss: marketplace_id,
+    models: models.map(({ model_id, model_fingerprint, published_at }) => ({
+      model_id,
+      fingerprint: model_fingerprint,
+      published_at,
+    })),
+    checked_at: formatInstant(now()),
+  };
+  return json(await signModelList(list, receiptSigner));
 }
 
 export async function putConnection(context: MarketplaceContext, http: Context): Promise<Response> {

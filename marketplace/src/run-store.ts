@@ -125,6 +125,17 @@ export function listRuns(store: Store, datasetId: string, limit: number): z.infe
   );
 }
 
+const MODEL = z.object({ model_id: z.string(), model_fingerprint: z.string(), published_at: z.string() });
+
+/** The models this marketplace has made, each with when its first training completed, the oldest first. */
+export function listModels(store: Store, limit: number): z.infer<typeof MODEL>[] {
+  return store.all(
+    MODEL,
+    "select max(model_id) as model_id, model_fingerprint, min(ended_at) as published_at from training_run where state = 'completed' group by model_fingerprint order by published_at, model_fingerprint limit ?",
+    limit,
+  );
+}
+
 const RECEIPT = z.object({
   id: z.number(),
   receipt_id: z.string(),

@@ -1,5 +1,7 @@
 import {
+  readModelList,
   readUsageReceipt,
+  verifyModelList,
   verifyCountersignature,
   verifyUsageReceipt,
   type JsonObject,
@@ -52,6 +54,30 @@ describe("a training run", () => {
     const again = await train();
     expect(again.body["model_fingerprint"]).toBe(trained.body["model_fingerprint"]);
     expect(again.body["receipt_id"]).not.toBe(trained.body["receipt_id"]);
+  });
+
+  it("puts its model on the public list, once and signed", async () => {
+    const readList = async () => (await stage.call("GET", "/.well-known/models.json")).body;
+    expect(await readList()).toMatchObject({ type: "model-list", iss: "mkt_1", models: [] });
+    const trained = await train();
+    await train();
+    const list: JsonObject = JSON.parse(JSON.stringify(await readList()));
+    expect(list).toMatchObject({
+      models: [{ model_id: "model-1", fingerprint: trained.body["model_fingerprint"] }],
+      checked_at: "2026-01-18T12:05:00Z",
+    });
+    const connection = JSON.parse(JSON.stringify((await stage.call("GET", "/api/v1/connection")).body));
+    const jwk = parsePublicJwk(connection.receipt_key.jwk);
+    const read = readModelList(list);
+    if (!jwk.ok || !read.ok) throw new Error("expected a key and a list");
+    const key = {
+      kid: thumbprint(jwk.value),
+      alg: "EdDSA" as const,
+      jwk: jwk.value,
+      not_before: "2026-01-01T00:00:00Z",
+      not_after: "2027-01-01T00:00:00Z",
+    };
+    expect(await verifyModelList(list, read.value, { marketplaceId: "mkt_1", key, now: NOW })).toEqual(accept(true));
   });
 
   it("leaves receipts that anybody can verify", async () => {

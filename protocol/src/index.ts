@@ -21,6 +21,7 @@ export * from "./license-token.ts";
 export * from "./manifest.ts";
 export * from "./media-type.ts";
 export * from "./merkle.ts";
+export * from "./model-list.ts";
 export * from "./money.ts";
 export * from "./pricing.ts";
 export * from "./public-address.ts";

@@ -53,4 +53,16 @@ export const LICENSE_REFUSALS = {
     "The license token is bound to another key",
     "Show, with each use, a proof by the key that cnf.jkt names.",
   ),
+  model_list_invalid: row(
+    422,
+    "The list of models is not one of this marketplace",
+    "Serve the members docs/wire-formats.md lists, each model once, signed with a registered receipt key.",
+  ),
+  remediation_settled: row(409, "The remediation is settled", "Read the case; nothing more can be done in it."),
+  remediation_no_offer: row(
+    409,
+    "There is no such offer to decide about",
+    "Read the case, and name the offer that stands in it.",
+  ),
+  remediation_full: row(409, "The remediation holds as much as it can", "Come to an end: accept, decline or close."),
 } as const;

@@ -41,7 +41,11 @@ export const LICENSE_CHANGES = [
   "license_expired",
 ] as const;
 export type LicenseChange = (typeof LICENSE_CHANGES)[number];
-export type Change = (typeof CHANGES)[number] | Notice | LicenseChange;
+
+/** What is said of a remediation, to the marketplace that is a side in it and nobody else. */
+export const REMEDIATION_CHANGES = ["remediation_opened", "remediation_updated"] as const;
+export type RemediationChange = (typeof REMEDIATION_CHANGES)[number];
+export type Change = (typeof CHANGES)[number] | Notice | LicenseChange | RemediationChange;
 
 /** Changes after which something of a dataset must stop, whoever uses it. They never wait behind another message. */
 export const REFUSING_CHANGES: readonly Change[] = ["revoked", "suspended", "expired", "withdrawn", "erased"];
@@ -49,7 +53,10 @@ export const REFUSING_CHANGES: readonly Change[] = ["revoked", "suspended", "exp
 /** Changes after which a model must stop using a dataset, because its license is over. They do not wait either. */
 export const LICENSE_ENDINGS: readonly Change[] = ["license_revoked", "license_expired"];
 
-const BRIEF = { dataset_id: identifier, change: oneOf(...CHANGES, ...NOTICES, ...LICENSE_CHANGES) };
+const BRIEF = {
+  dataset_id: identifier,
+  change: oneOf(...CHANGES, ...NOTICES, ...LICENSE_CHANGES, ...REMEDIATION_CHANGES),
+};
 const BRIEF_OPTIONAL = { jti: jtiShape, content_id: identifier, revoked_at: instant };
 const ENVELOPE = { event_id: identifier, endpoint_id: identifier, sequence: count, sent_at: instant };
 const STATE = {
@@ -68,6 +75,7 @@ const OF_LICENSES = {
   license_expires_at: instant,
   reason: textUpTo(MAX_REASON_LENGTH),
 };
+const OF_REMEDIATIONS = { case_id: identifier, state: textUpTo(32), step: textUpTo(64) };
 /** `true` in everything that a server in test mode sends. */
 const TEST = { test: anything };
 
@@ -80,12 +88,23 @@ const SENT_LICENSE_NOTICE = objectOf(
   { dataset_id: identifier, change: oneOf(...LICENSE_CHANGES), ...ENVELOPE, model_fingerprint: sha256 },
   { ...OF_LICENSES, ...TEST },
 );
+const SENT_REMEDIATION_NOTICE = objectOf(
+  {
+    dataset_id: identifier,
+    change: oneOf(...REMEDIATION_CHANGES),
+    ...ENVELOPE,
+    ...OF_REMEDIATIONS,
+    model_fingerprint: sha256,
+  },
+  { license_id: identifier, ...TEST },
+);
 const RECEIVED_EVENT = objectOf(BRIEF, {
   ...BRIEF_OPTIONAL,
   ...ENVELOPE,
   ...STATE,
   ...OF_NOTICES,
   ...OF_LICENSES,
+  ...OF_REMEDIATIONS,
   ...TEST,
 });
 
@@ -103,6 +122,12 @@ export type WebhookNotice = ReturnType<typeof SENT_NOTICE>;
  * of the request that was decided, and for which model. It says nothing about the dataset's state.
  */
 export type LicenseNotice = ReturnType<typeof SENT_LICENSE_NOTICE>;
+
+/**
+ * The body of a notice about a remediation as Licet sends it: which case, its state now, and the step
+ * that was just taken, such as `offered`. What was said or offered is read from the case.
+ */
+export type RemediationNotice = ReturnType<typeof SENT_REMEDIATION_NOTICE>;
 
 /** The longest `reason` that a message carries. */
 export const MAX_WEBHOOK_REASON = MAX_REASON_LENGTH;

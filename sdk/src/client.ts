@@ -42,6 +42,7 @@ import { type ReceiptResult, parseReceiptLines, receiptLinesRequest } from "./re
 import { type ClientOptions, authorizeCalls } from "./authorized-calls.ts";
 import { epochSeconds } from "./clock.ts";
 import { type LicenseCalls, licenseCalls } from "./licenses.ts";
+import { type RemediationCalls, remediationCalls } from "./remediations.ts";
 import type { Answer } from "./problem.ts";
 
 /**
@@ -58,7 +59,7 @@ export const MARKETPLACE_SCOPE =
  *
  * @example const page = await client.listDatasets({ limit: 100 });
  */
-export interface LicetClient extends LicenseCalls {
+export interface LicetClient extends LicenseCalls, RemediationCalls {
   readonly origin: string;
   /** A bearer token for this origin, fetched or still held. */
   readonly accessToken: () => Promise<Answer<string>>;
@@ -99,6 +100,7 @@ export function createClient(options: ClientOptions): LicetClient {
   const { accessToken, call } = calls;
   return {
     ...licenseCalls(origin, calls, options.now ?? epochSeconds),
+    ...remediationCalls(origin, calls),
     origin,
     accessToken,
     listDatasets: (page) => call(datasetsRequest(origin, page), parseDatasets),

@@ -31,6 +31,14 @@ export {
 export * from "./limits.ts";
 export { MAX_RECEIPTS_PER_CALL, type ReceiptResult } from "./receipt-lines.ts";
 export { type Answer, type LicetProblem, parseAnswer, parseProblem } from "./problem.ts";
+export {
+  type NewOffer,
+  type Remediation,
+  type RemediationCalls,
+  type RemediationMessage,
+  type RemediationOffer,
+  type RemediationQuery,
+} from "./remediations.ts";
 export * from "./send.ts";
 export * from "./sign-receipt.ts";
 export { type ConsentEvidence, type ConsentTrust, type VerifiedConsent, verifyConsent } from "./verify-consent.ts";

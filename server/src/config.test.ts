@@ -20,6 +20,8 @@ const MONEY = {
   unreportedSeconds: 2_592_000,
   unsplitSeconds: 864_000,
   receiptPullSeconds: 3_600,
+  modelListSeconds: 86_400,
+  remediationSeconds: 2_592_000,
 };
 
 describe("without settings", () => {

@@ -49,6 +49,9 @@ export const ENVIRONMENT = {
     "how many days a license, or whoever read a dataset's items, may go without a receipt before that is a finding (default: 30)",
   LICET_UNSPLIT_DAYS:
     "how many days after a month's end what datasets earned may wait to be shared out before that is a finding (default: 10)",
+  LICET_MODELS_HOURS:
+    "how often the lists of models that marketplaces publish are read and compared with licenses; 0 means never (default: 24)",
+  LICET_REMEDIATION_DAYS: "how long a remediation may take until it is flagged as overdue (default: 30)",
   LICET_RECEIPT_PULL_MINUTES:
     "how often marketplaces that gave a platform_token are asked for their receipts; 0 means when POST /api/v1/marketplaces/{id}/receipt-pulls says so (default: 60)",
   LICET_DRAIN_SECONDS: "how long a stop waits for open requests (default: 10)",

@@ -12,6 +12,10 @@ export interface MoneyConfig {
   readonly unreportedSeconds: number;
   /** How long after a month's end what its pools hold may wait to be shared out. */
   readonly unsplitSeconds: number;
+  /** How often the lists of models that marketplaces publish are read; undefined means never. */
+  readonly modelListSeconds: number | undefined;
+  /** How long a remediation may take until it is overdue. */
+  readonly remediationSeconds: number;
   /** How often marketplaces are asked for their receipts; undefined means when somebody says so. */
   readonly receiptPullSeconds: number | undefined;
 }
@@ -33,6 +37,8 @@ export function readMoney(readNumber: ReadNumber): MoneyConfig {
   const reconcileHours = readNumber("LICET_RECONCILE_HOURS", 24, { min: 0, max: 744 });
   return {
     platformFeeBps: readNumber("LICET_PLATFORM_FEE_BPS", 0, { min: 0, max: MAX_FEE_BPS }),
+    modelListSeconds: readNumber("LICET_MODELS_HOURS", 24, { min: 0, max: 8_784 }) * HOUR_SECONDS || undefined,
+    remediationSeconds: readNumber("LICET_REMEDIATION_DAYS", 30, { min: 1, max: 3_650 }) * DAY_SECONDS,
     closeAfterSeconds: hours === 0 ? undefined : Math.max(hours, MIN_CLOSE_HOURS) * HOUR_SECONDS,
     reconcileSeconds: reconcileHours === 0 ? undefined : reconcileHours * HOUR_SECONDS,
     unreportedSeconds: readNumber("LICET_UNREPORTED_DAYS", 30, { min: 1, max: 366 }) * DAY_SECONDS,

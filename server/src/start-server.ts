@@ -38,6 +38,8 @@ import { opensKeys } from "./keys/open-keys.ts";
 import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
+import { readModelLists } from "./models/read-lists.ts";
+import { sweepRemediations } from "./remediations/sweep-cases.ts";
 import { forgetRetiredOauthKeys, rotateDueOauthKey } from "./http/oauth/rotate-key.ts";
 import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
@@ -92,6 +94,8 @@ const SWEEP_SECONDS = {
   periods: 60,
   rollups: 2,
   reconciliation: 2,
+  models: 60,
+  remediations: 60,
   pulls: 15,
   sessions: 300,
   interactions: 1,
@@ -302,6 +306,8 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.reconciliation, "reconcile", (signal) => reconcileDue(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.models, "read lists of models", (signal) => readModelLists(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.remediations, "look after remediations", () => sweepRemediations(ctx));
   ctx.jobs.every(SWEEP_SECONDS.pulls, "pull receipts", (signal) => pullDueReceipts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.drafts, "close abandoned drafts", () => closeAbandonedDrafts(ctx));
   ctx.jobs.every(SWEEP_SECONDS.keys, "hand over keys", async () => {

@@ -41,6 +41,17 @@ const LICENSE_NOTICE = {
   license_expires_at: instantAt(NOW + 86_400),
   reason: "over the cap",
 };
+/** What makes it a notice about a remediation. */
+const REMEDIATION_NOTICE = {
+  jti: undefined,
+  revoked_at: undefined,
+  dataset: undefined,
+  case_id: "rem_1",
+  state: "offered",
+  step: "offered",
+  license_id: "lic_1",
+  model_fingerprint: HASH,
+};
 const BODY = JSON.stringify(EVENT);
 const { current, next } = WEBHOOK_SECRETS;
 
@@ -132,6 +143,9 @@ function valid(): readonly Vector[] {
     ),
     ...licenses.map((change) =>
       accepted(`notice ${change}`, withEvent({ change, ...LICENSE_NOTICE }), { event_id: "evt_1", change }),
+    ),
+    ...["remediation_opened", "remediation_updated"].map((change) =>
+      accepted(`notice ${change}`, withEvent({ change, ...REMEDIATION_NOTICE }), { event_id: "evt_1", change }),
     ),
   ];
 }

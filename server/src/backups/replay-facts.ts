@@ -10,6 +10,8 @@ import { resumeDataset, suspendDataset, withdrawDataset } from "../datasets/hold
 import { lockDatasets, readTouched } from "../datasets/lookup.ts";
 import { refreshDatasets } from "../datasets/render-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
+import { readAffected } from "../models/lookup.ts";
+import { openCases } from "../remediations/open-cases.ts";
 import { addToView } from "../revocations/render-view.ts";
 import { restoreHolds } from "../revocations/restore-holds.ts";
 import { restoreStatuses } from "../status-lists/restore-statuses.ts";
@@ -43,6 +45,7 @@ export async function replayFact(ctx: Context, past: JournalFact, replayed: Repl
     await replayConsents(fact, past.events, { touched, changed });
     await replayContent(fact, past.events, { touched, changed });
     await replayDatasets(fact, past.events, changed);
+    await replayRemediations(fact, past.events);
     for (const type of await replayLicenses(fact, past.events, REPLAYED_REASON)) count(changed, type);
     await restoreHolds(fact, { holds: past.holds, reason: REPLAYED_REASON, by: BY_RESTORE });
     await refreshDatasets(fact, changed.datasetIds);
@@ -190,6 +193,20 @@ async function replayDatasets(fact: Fact, events: readonly JournalEvent[], chang
     changed.datasetIds.push(row.dataset_id);
     count(changed, event.type);
   }
+}
+
+/** Opens the cases again that a revocation opened: as long as nothing of them was kept, they begin anew. */
+async function replayRemediations(fact: Fact, events: readonly JournalEvent[]): Promise<void> {
+  const jtis = idsOf(
+    events.filter(({ type }) => type === "consent.revoked"),
+    "consent.",
+  );
+  const contentIds = idsOf(
+    events.filter(({ type }) => type === "content.withdrawn"),
+    "content.",
+  );
+  const fresh = { jtis, contentIds };
+  await openCases(fact, (await readAffected(fact.trx, { ...fresh, fresh, datasetIds: [] })).models);
 }
 
 /** Consents that are refused in one fact. */

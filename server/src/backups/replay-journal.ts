@@ -49,6 +49,8 @@ export interface Replay {
   /** Licenses issued since the backup: their bits say revoked. */
   readonly lost_licenses: Lost;
   readonly lost_receipts: Lost;
+  /** Compensations accepted since the backup: owed and credited nowhere any more. Cases with their amounts. */
+  readonly lost_compensations: Lost;
   readonly lost_datasets: Lost;
   /** Payouts that may have been sent since the backup: they are looked for, or settled by hand, before anything is paid again. */
   readonly held_payouts: Lost;
@@ -110,6 +112,7 @@ export async function replayJournal(
     lost_credentials: lostOf(lostCredentials),
     lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
+    lost_compensations: lostOf(findLostCompensations(since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
     held_payouts: lostOf(heldPayouts),
   };
@@ -145,6 +148,14 @@ async function findLostReceipts(ctx: Context, facts: readonly JournalFact[]): Pr
     lost.push(...batch.map(({ name }) => name).filter((name) => !known.has(name)));
   }
   return lost;
+}
+
+/** Facts that the backup does not know took their rows with them: what each side had agreed on is named, so that it can be agreed on again. */
+function findLostCompensations(facts: readonly JournalFact[]): readonly string[] {
+  return bodiesOf(facts, "remediation.compensated").map(
+    (body) =>
+      `${textOf(body["case_id"])}: ${textOf(body["amount_micros"])} ${textOf(body["currency"])}, ${textOf(body["marketplace_id"])} to ${textOf(body["creator_id"])}`,
+  );
 }
 
 /** Versions that were published since the backup. Their numbers are kept from being given out again. */

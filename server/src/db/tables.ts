@@ -2,6 +2,7 @@ import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
 import type { LedgerTables } from "./ledger-tables.ts";
 import type { LicenseTables } from "./license-tables.ts";
+import type { ModelTables } from "./model-tables.ts";
 import type { PaymentTables } from "./payment-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
 
@@ -9,7 +10,7 @@ import type { ReportingTables } from "./reporting-tables.ts";
 export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables extends LedgerTables, LicenseTables, PaymentTables, ReportingTables {
+export interface Tables extends LedgerTables, LicenseTables, ModelTables, PaymentTables, ReportingTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
@@ -36,7 +37,7 @@ export interface Tables extends LedgerTables, LicenseTables, PaymentTables, Repo
   signing_key: SigningKeyTable;
   status_list: { list: number; revision: Generated<number> };
   status_index: { list: number; idx: number; status: Generated<number>; revision: Generated<number> };
-  terms: { license: string; language: string; body: string; sha256: string; is_default: boolean; published_at: number };
+  terms: TermsTable;
   creator: { creator_id: string; aggregate: string; created_at: number };
   creator_key: KeyColumns & {
     creator_id: string;
@@ -119,6 +120,17 @@ export interface Tables extends LedgerTables, LicenseTables, PaymentTables, Repo
   upstream_event: UpstreamEventTable;
   idempotency_key: IdempotencyKeyTable;
   interaction: InteractionTable;
+}
+
+interface TermsTable {
+  license: string;
+  language: string;
+  body: string;
+  sha256: string;
+  is_default: boolean;
+  published_at: number;
+  /** Names between spaces. */
+  promises: Generated<string>;
 }
 
 interface OauthClientTable {

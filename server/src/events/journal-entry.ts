@@ -79,6 +79,16 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "payout.paid": ["payout_id", "external_id"],
   "payout.failed": ["payout_id"],
   "payout.returned": ["payout_id", "returned_micros"],
+  "remediation.compensated": [
+    "case_id",
+    "creator_id",
+    "marketplace_id",
+    "license_id",
+    "offer_id",
+    "transaction_id",
+    "amount_micros",
+    "currency",
+  ],
 };
 
 /** Kept so that they can be missed, or lifted again: losing one brings nothing back that was refused. */
@@ -99,6 +109,7 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "payout.paid",
   "payout.failed",
   "payout.returned",
+  "remediation.compensated",
 ]);
 
 /** True for a fact that must be in the journal before it is answered. */

@@ -41,6 +41,8 @@ const VALUES: Readonly<Record<string, string>> = {
   code: "not_found",
   kid: "A".repeat(43),
   period: "2026-11",
+  fingerprint: "0".repeat(64),
+  offer_id: "nothing-either",
 };
 
 async function call(caller: Caller, name: string, headers: Record<string, string> = {}): Promise<Answer> {
@@ -135,7 +137,7 @@ describe("the table", () => {
     }
   });
 
-  test("lets strangers change nothing, and marketplaces write licenses, receipts, their keys and their webhooks only", () => {
+  test("lets strangers change nothing, and marketplaces write licenses, receipts, remediations, their keys and their webhooks only", () => {
     const writing = routes.filter(({ name }) => !name.startsWith("GET "));
     // Who speaks there is told by a signature, which is looked at before anything is written.
     expect(writing.filter(({ rule }) => rule.anyone === true).map(({ name }) => name)).toEqual([
@@ -152,6 +154,9 @@ describe("the table", () => {
       "POST /api/v1/licenses/{id}/renew",
       "POST /api/v1/licenses/{id}/revoke",
       "POST /api/v1/usage-receipts",
+      "POST /api/v1/remediations/{id}/messages",
+      "POST /api/v1/remediations/{id}/offers",
+      "POST /api/v1/remediations/{id}/offers/{offer_id}/withdraw",
       "POST /api/v1/webhook-endpoints",
       "PATCH /api/v1/webhook-endpoints/{id}",
       "DELETE /api/v1/webhook-endpoints/{id}",

@@ -149,6 +149,59 @@ export const AUTHORIZATION = {
     creator: "own",
   },
 
+  "GET /api/v1/models": {
+    operator: true,
+    platform: "receipts:read",
+    marketplace: "receipts:read",
+    creator: "own",
+  },
+  "GET /api/v1/models/{fingerprint}": {
+    operator: true,
+    platform: "receipts:read",
+    marketplace: "receipts:read",
+    creator: "own",
+  },
+  "GET /api/v1/models/{fingerprint}/consents": { operator: true, platform: "receipts:read", creator: "own" },
+  "GET /api/v1/model-findings": { operator: true, platform: "receipts:read", marketplace: "receipts:read" },
+
+  "GET /api/v1/remediations": {
+    operator: true,
+    platform: "licenses:read",
+    marketplace: "licenses:read",
+    creator: "own",
+  },
+  "GET /api/v1/remediations/{id}": {
+    operator: true,
+    platform: "licenses:read",
+    marketplace: "licenses:read",
+    creator: "own",
+  },
+  "GET /api/v1/remediations/{id}/messages": {
+    operator: true,
+    platform: "licenses:read",
+    marketplace: "licenses:read",
+    creator: "own",
+  },
+  "POST /api/v1/remediations/{id}/messages": {
+    operator: true,
+    platform: "licenses:approve",
+    marketplace: "licenses:write",
+    creator: "own",
+  },
+  "POST /api/v1/remediations/{id}/offers": { marketplace: "licenses:write" },
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/withdraw": { marketplace: "licenses:write" },
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/accept": {
+    operator: true,
+    platform: "licenses:approve",
+    creator: "own",
+  },
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/decline": {
+    operator: true,
+    platform: "licenses:approve",
+    creator: "own",
+  },
+  "POST /api/v1/remediations/{id}/close": { operator: true, platform: "licenses:approve", creator: "own" },
+
   "GET /api/v1/ledger/accounts": {
     operator: true,
     platform: "ledger:read",

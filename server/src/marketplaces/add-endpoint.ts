@@ -2,6 +2,7 @@ import {
   LICENSE_CHANGES,
   NOTICES,
   REFUSING_CHANGES,
+  REMEDIATION_CHANGES,
   CHANGES,
   type Change,
   type Result,
@@ -99,7 +100,7 @@ export function changesText(changes: readonly Change[] | undefined): string | nu
 export function changesOf(endpoint: Pick<EndpointRow, "changes">): readonly Change[] {
   const asked = endpoint.changes?.split(" ");
   const optional = OPTIONAL_CHANGES.filter((change) => asked?.includes(change) ?? true);
-  return [...REFUSING_CHANGES, ...optional, ...NOTICES, ...LICENSE_CHANGES];
+  return [...REFUSING_CHANGES, ...optional, ...NOTICES, ...LICENSE_CHANGES, ...REMEDIATION_CHANGES];
 }
 
 export function webhookSecretLabel(endpointId: string): string {

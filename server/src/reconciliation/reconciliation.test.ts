@@ -24,6 +24,8 @@ const LATER = UNREPORTED_SECONDS + 1;
 const money = {
   platformFeeBps: 0,
   closeAfterSeconds: undefined,
+  modelListSeconds: undefined,
+  remediationSeconds: 2_592_000,
   receiptPullSeconds: undefined,
   reconcileSeconds: undefined,
   unreportedSeconds: UNREPORTED_SECONDS,

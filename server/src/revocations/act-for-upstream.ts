@@ -4,6 +4,7 @@ import { refreshDatasets } from "../datasets/render-dataset.ts";
 import type { Fact } from "../events/write-fact.ts";
 import { type Holding, type Suspendable, hold, letGo, lockSuspendable } from "./suspendable.ts";
 import { type SuspensionName, readHeldBy } from "./suspension-store.ts";
+import { openPromisedCases } from "./describe-effect.ts";
 import { type TouchedDataset, statesOf, takeBack } from "./take-back.ts";
 
 /** Consents and works of ours. */
@@ -30,7 +31,8 @@ const MAX_LET_GO = 10_000;
 export async function takeBackNamed(fact: Fact, { jtis, contentIds }: Named, actor: Actor): Promise<Acted> {
   const consents = await lockConsents(fact.trx, [...new Set(jtis)].sort());
   const works = await lockContent(fact.trx, [...new Set(contentIds)].sort());
-  const { ended, withdrawn, datasets } = await takeBack(fact, { consents, formerly: [], works }, actor);
+  const { ended, withdrawn, datasets, reach } = await takeBack(fact, { consents, formerly: [], works }, actor);
+  await openPromisedCases(fact, reach);
   return {
     jtis: ended.map((row) => row.jti),
     contentIds: withdrawn.map((row) => row.content_id),

@@ -9,7 +9,9 @@ import { refreshDatasets } from "../datasets/render-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { actorOf } from "../http/principal.ts";
 import { type KeyRevocation, type RevokedKey, revokeKey } from "../keys/revoke-key.ts";
+import { readAffected } from "../models/lookup.ts";
 import { readReceiptsCountersignedWith } from "../receipts/lookup.ts";
+import { openCases } from "../remediations/open-cases.ts";
 import { addToView } from "./render-view.ts";
 import type { TouchedDataset } from "./take-back.ts";
 
@@ -93,9 +95,12 @@ async function endDoubtful(
   await addToView(fact, ended);
   const datasetIds = touched.byConsents(jtis);
   await refreshDatasets(fact, datasetIds);
+  const endedJtis = ended.map((row) => row.jti);
+  const fresh = { jtis: endedJtis, contentIds: [] };
+  await openCases(fact, (await readAffected(fact.trx, { ...fresh, fresh, datasetIds: [] })).models);
   const states = await readDatasetStates(fact.trx, datasetIds);
   return {
-    revoked_jtis: ended.map((row) => row.jti),
+    revoked_jtis: endedJtis,
     datasets: [...states].map(([dataset_id, status]) => ({ dataset_id, status })),
   };
 }

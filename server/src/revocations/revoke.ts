@@ -13,12 +13,13 @@ import { requireOwn } from "../creators/own.ts";
 import { findDataset, readJtisOfCreator } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
+import { type Effect, takeEffect } from "./describe-effect.ts";
 import { readStillCovering } from "./still-covering.ts";
 import { type Selection, type TouchedDataset, takeBack } from "./take-back.ts";
 
 export const DEFAULT_REASON = "creator_requested_revocation";
 
-export interface Revocation {
+export interface Revocation extends Effect {
   readonly revoked_at: string;
   readonly revoked_jtis: readonly string[];
   readonly withdrawn_content_ids: readonly string[];
@@ -49,7 +50,8 @@ export async function revokeConsent(
     return refuse("not_found", `there is no dataset ${request.datasetId}`);
   return writeFact(ctx, async (fact) => {
     const consents = await lockConsents(fact.trx, [jti]);
-    const selection = { consents, formerly: [], works: [], creatorId: consent.creator_id };
+    const modelsUrl = `${MODELS}?jti=${jti}`;
+    const selection = { consents, formerly: [], works: [], creatorId: consent.creator_id, modelsUrl };
     return accept(await revokeInFact(fact, selection, request));
   });
 }
@@ -75,8 +77,18 @@ export async function revokeForCreator(
     return refuse("not_found", `there is no creator ${creatorId}`);
   return writeFact(ctx, async (fact) => {
     const selected = await selectTarget(fact, creatorId, target);
-    return selected.ok ? accept(await revokeInFact(fact, { ...selected.value, creatorId }, request)) : selected;
+    if (!selected.ok) return selected;
+    const selection = { ...selected.value, creatorId, modelsUrl: modelsUrlOf(target) };
+    return accept(await revokeInFact(fact, selection, request));
   });
+}
+
+/** Where the models are listed that works were used for; a creator finds there those of their own works alone. */
+const MODELS = "/api/v1/models";
+
+function modelsUrlOf(target: RevocationTarget): string {
+  if ("content_id" in target) return `${MODELS}?content_id=${target.content_id}`;
+  return "dataset_id" in target ? `${MODELS}?dataset_id=${target.dataset_id}` : MODELS;
 }
 
 async function selectTarget(fact: Fact, creatorId: string, target: RevocationTarget): Promise<Result<Selection>> {
@@ -102,13 +114,14 @@ async function selectTarget(fact: Fact, creatorId: string, target: RevocationTar
 
 async function revokeInFact(
   fact: Fact,
-  selection: Selection & { readonly creatorId: string },
+  selection: Selection & { readonly creatorId: string; readonly modelsUrl: string },
   { principal, reason }: RevocationRequest,
 ): Promise<Revocation> {
-  const { consents, formerly, works, creatorId } = selection;
+  const { consents, formerly, works, creatorId, modelsUrl } = selection;
   const named = [...consents.filter((row) => row.state !== "expired"), ...formerly];
   const contentIds = works.map((row) => row.content_id);
   const taken = await takeBack(fact, { consents, formerly, works }, { by: actorOf(principal), reason });
+  const effect = await takeEffect(fact, { ...taken.reach, modelsUrl });
   const isRepeated = taken.ended.length === 0 && taken.withdrawn.length === 0;
   return {
     revoked_at: formatInstant(isRepeated ? lastTime(named, works, fact.now) : fact.now),
@@ -120,6 +133,7 @@ async function revokeInFact(
       subjects: [...consents, ...formerly].map((row) => row.subject),
       contentIds,
     }),
+    ...effect,
   };
 }
 

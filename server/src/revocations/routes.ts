@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "../context.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import { creatorIdSchema, identifierSchema, instantSchema, jtiSchema, reasonSchema } from "../http/parameters.ts";
+import { cannotBeUndoneSchema, stopsNowSchema } from "./describe-effect.ts";
 import { DEFAULT_REASON, type Revocation, type RevocationTarget, revokeConsent, revokeForCreator } from "./revoke.ts";
 
 const tags = ["revocations"];
@@ -14,6 +15,8 @@ const revokedConsentSchema = z
     jti: z.string(),
     datasets: datasetsSchema,
     still_covered_by: z.array(z.string()),
+    stops_now: stopsNowSchema,
+    cannot_be_undone: cannotBeUndoneSchema,
   })
   .openapi("RevokedConsent");
 
@@ -25,6 +28,8 @@ const revocationSchema = z
     withdrawn_content_ids: z.array(z.string()),
     datasets: datasetsSchema,
     still_covered_by: z.array(z.string()),
+    stops_now: stopsNowSchema,
+    cannot_be_undone: cannotBeUndoneSchema,
   })
   .openapi("Revocation");
 
@@ -143,13 +148,22 @@ function targetOf(input: z.infer<typeof targetSchema>): RevocationTarget {
 
 function revokedConsentView(
   jti: string,
-  { revoked_at, datasets, still_covered_by }: Revocation,
+  { revoked_at, datasets, still_covered_by, stops_now, cannot_be_undone }: Revocation,
 ): z.infer<typeof revokedConsentSchema> {
-  return { revoked: true, revoked_at, jti, datasets: [...datasets], still_covered_by: [...still_covered_by] };
+  return {
+    revoked: true,
+    revoked_at,
+    jti,
+    datasets: [...datasets],
+    still_covered_by: [...still_covered_by],
+    stops_now,
+    cannot_be_undone,
+  };
 }
 
 function revocationView(revocation: Revocation): z.infer<typeof revocationSchema> {
   const { revoked_at, revoked_jtis, withdrawn_content_ids, datasets, still_covered_by } = revocation;
+  const { stops_now, cannot_be_undone } = revocation;
   return {
     revoked: true,
     revoked_at,
@@ -157,5 +171,7 @@ function revocationView(revocation: Revocation): z.infer<typeof revocationSchema
     withdrawn_content_ids: [...withdrawn_content_ids],
     datasets: [...datasets],
     still_covered_by: [...still_covered_by],
+    stops_now,
+    cannot_be_undone,
   };
 }

@@ -5,6 +5,7 @@ import { withdrawContent } from "../content/withdraw-content.ts";
 import { readDatasetStates, readTouched } from "../datasets/lookup.ts";
 import { refreshDatasets } from "../datasets/render-dataset.ts";
 import type { Fact } from "../events/write-fact.ts";
+import type { Reach } from "./describe-effect.ts";
 import { addToView } from "./render-view.ts";
 
 /** What is taken back: rows locked while they end, and what was taken back before, which the answer names again. */
@@ -24,6 +25,8 @@ export interface TakenBack {
   readonly ended: readonly ConsentRow[];
   readonly withdrawn: readonly ContentRow[];
   readonly datasets: readonly TouchedDataset[];
+  /** What models are looked for by. */
+  readonly reach: Reach;
 }
 
 /** Ends consents and works that the caller holds locked, for good, and has every document say so. */
@@ -43,8 +46,10 @@ export async function takeBack(
     ...touched.byConsents(ended.map((row) => row.jti)),
     ...touched.byWorks(withdrawn.map((row) => row.content_id)),
   ]);
-  const datasets = await statesOf(fact, [...touched.byConsents(jtis), ...touched.byWorks(contentIds)], refreshed);
-  return { ended, withdrawn, datasets };
+  const datasetIds = [...touched.byConsents(jtis), ...touched.byWorks(contentIds)];
+  const fresh = { jtis: ended.map((row) => row.jti), contentIds: withdrawn.map((row) => row.content_id) };
+  const reach = { jtis, contentIds, fresh, datasetIds };
+  return { ended, withdrawn, datasets: await statesOf(fact, datasetIds, refreshed), reach };
 }
 
 /** The states of the datasets that are touched; of those that did not change now they are read. */

@@ -18,14 +18,29 @@ export async function publishBuiltInTerms(ctx: Context): Promise<void> {
 }
 
 async function publishTerms(fact: Fact, terms: TermsText): Promise<void> {
-  const { license, language, body } = terms;
+  const { license, language, body, promises } = terms;
   const isDefault = language === DEFAULT_LANGUAGE;
   const sha256 = sha256Hex(body);
-  await insertTerms(fact.trx, { license, language, body, sha256, is_default: isDefault, published_at: fact.now });
+  await insertTerms(fact.trx, {
+    license,
+    language,
+    body,
+    sha256,
+    is_default: isDefault,
+    published_at: fact.now,
+    promises: promises.join(" "),
+  });
   fact.record({ type: "terms.published", aggregate: `${license}/${language}`, body: { license, language, sha256 } });
   const render = async (): Promise<DocumentContent> => ({
     kind: "terms",
-    content: { license, language, title: terms.title, text: body, sha256 },
+    content: {
+      license,
+      language,
+      title: terms.title,
+      text: body,
+      sha256,
+      ...(promises.length === 0 ? {} : { promises: [...promises] }),
+    },
     tags: [documentTags.all, documentTags.terms],
   });
   fact.publish(documentPaths.terms(license, language), render);

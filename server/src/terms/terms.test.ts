@@ -39,6 +39,15 @@ describe("the terms of a license", () => {
     expect((await platform.anonymous.get(path)).status).toBe(404);
   });
 
+  test("say what they promise, where they promise something", async () => {
+    for (const language of ["en", "de"])
+      expect((await platform.anonymous.get(`/terms/paid_training/1.1/${language}`)).body).toMatchObject({
+        license: "paid_training:1.1",
+        promises: ["remediation"],
+      });
+    expect((await platform.anonymous.get("/terms/paid_training/1.0")).body).not.toHaveProperty("promises");
+  });
+
   test("are what a creator reads at the end of a draft", async () => {
     const ana = await enrolCreator(platform);
     const { body } = await ana.caller.post("/api/v1/consents/drafts", {
@@ -58,7 +67,12 @@ describe("the terms of a license", () => {
       .select("aggregate")
       .where("type", "=", "terms.published")
       .execute();
-    expect(events.map((event) => event.aggregate).sort()).toEqual(["paid_training:1.0/de", "paid_training:1.0/en"]);
+    expect(events.map((event) => event.aggregate).sort()).toEqual([
+      "paid_training:1.0/de",
+      "paid_training:1.0/en",
+      "paid_training:1.1/de",
+      "paid_training:1.1/en",
+    ]);
   });
 
   test("cannot be changed, not even in the database", async () => {

@@ -7,7 +7,10 @@ import {
   MAX_WEBHOOK_REASON,
   NOTICES,
   REFUSING_CHANGES,
+  REMEDIATION_CHANGES,
   type Notice,
+  type RemediationChange,
+  type RemediationNotice,
   type WebhookEvent,
   type WebhookNotice,
   formatInstant,
@@ -47,6 +50,15 @@ const CHANGE_OF: Readonly<Record<string, Change>> = {
   "license.renewed": "license_renewed",
   "license.revoked": "license_revoked",
   "license.expired": "license_expired",
+  "remediation.opened": "remediation_opened",
+  "remediation.extended": "remediation_updated",
+  "remediation.messaged": "remediation_updated",
+  "remediation.offered": "remediation_updated",
+  "remediation.offer-ended": "remediation_updated",
+  "remediation.declined": "remediation_updated",
+  "remediation.compensated": "remediation_updated",
+  "remediation.overdue": "remediation_updated",
+  "remediation.closed": "remediation_updated",
   "webhook-endpoint.failing": "endpoint_failing",
   "webhook-endpoint.disabled": "endpoint_disabled",
 };
@@ -65,6 +77,7 @@ export async function fanOut(ctx: Context, eventId: string): Promise<void> {
   if (event === undefined || change === undefined) return;
   if (isNotice(change)) return tellOtherEndpoints(ctx, event, change);
   if (isLicenseChange(change)) return tellMarketplace(ctx, event, change);
+  if (isRemediationChange(change)) return tellSide(ctx, event, change);
   const datasetIds = datasetsOf(event);
   for (let at = 0; at < datasetIds.length; at += DATASETS_AT_ONCE)
     await tellOfDatasets(ctx, { event, change, datasetIds: datasetIds.slice(at, at + DATASETS_AT_ONCE) });
@@ -137,6 +150,27 @@ async function tellMarketplace(ctx: Context, event: StoredEvent, change: License
   );
 }
 
+/** Tells the marketplace of a step in a case that it is a side in. */
+async function tellSide(ctx: Context, event: StoredEvent, change: RemediationChange): Promise<void> {
+  const { dataset_id, marketplace_id, model_fingerprint, license_id, state } = event.body;
+  if (typeof dataset_id !== "string" || typeof marketplace_id !== "string" || typeof model_fingerprint !== "string")
+    return;
+  const endpoints = await readEndpointsOfMarketplace(ctx.db, marketplace_id);
+  await addDeliveries(ctx, { event, change, subject: dataset_id, endpoints }, () =>
+    Promise.resolve((envelope) => ({
+      dataset_id,
+      change,
+      ...envelope,
+      case_id: event.aggregate,
+      state: typeof state === "string" ? state : "open",
+      step: event.type.slice(event.type.indexOf(".") + 1),
+      model_fingerprint,
+      ...(typeof license_id === "string" ? { license_id } : {}),
+      ...testMark(ctx),
+    })),
+  );
+}
+
 /** A message that shows whether an endpoint works. It is of no event and goes to this endpoint alone. */
 export async function addTestDelivery(ctx: Context, endpointId: string): Promise<string> {
   return ctx.db.transaction().execute(async (trx) => {
@@ -153,7 +187,7 @@ export async function addTestDelivery(ctx: Context, endpointId: string): Promise
 }
 
 type Envelope = Pick<WebhookNotice, "event_id" | "endpoint_id" | "sequence" | "sent_at">;
-type Body = (envelope: Envelope) => WebhookEvent | WebhookNotice | LicenseNotice;
+type Body = (envelope: Envelope) => WebhookEvent | WebhookNotice | LicenseNotice | RemediationNotice;
 
 interface FanOut {
   readonly event: StoredEvent;
@@ -260,4 +294,8 @@ function isNotice(change: Change): change is Notice {
 
 function isLicenseChange(change: Change): change is LicenseChange {
   return LICENSE_CHANGES.some((known) => known === change);
+}
+
+function isRemediationChange(change: Change): change is RemediationChange {
+  return REMEDIATION_CHANGES.some((known) => known === change);
 }
