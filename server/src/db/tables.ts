@@ -5,7 +5,7 @@ import type { LicenseTables } from "./license-tables.ts";
 import type { PaymentTables } from "./payment-tables.ts";
 
 /** Who reads an event in the feed; `from-…` marks where an audience may begin to read. */
-export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "from-version" | "from-offer";
+export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marketplace" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
 export interface Tables extends LedgerTables, LicenseTables, PaymentTables {
@@ -314,6 +314,7 @@ interface UpstreamTable {
   old_secret_until: number | null;
   key_signed: boolean;
   key_set: string | null;
+  key_set_seq: Generated<number>;
   key_set_read_at: number | null;
   created_at: number;
   ended_at: number | null;
