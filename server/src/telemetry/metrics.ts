@@ -32,6 +32,8 @@ export interface DatabaseMeasures {
   readonly endpoints: { readonly failing: number; readonly disabled: number };
   readonly unhandled: readonly { readonly queue: string; readonly count: number; readonly oldestSeconds: number }[];
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
+  /** Of the event that has waited longest for a position in the feed. */
+  readonly feedLagSeconds: number;
   readonly pendingOffers: number;
   readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
 }
@@ -183,6 +185,7 @@ const GAUGES = {
   ],
   eventsUnhandled: ["licet_events_unhandled", "Events that a queue has not dealt with", "queue"],
   eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
+  feedLag: ["licet_feed_lag_seconds", "Age of the oldest event that has no position in the feed yet"],
   offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
   keyAge: ["licet_signing_key_age_seconds", "Age of the key that signs", "purpose"],
   keyLeft: ["licet_signing_key_left_seconds", "How long the key that signs is still valid", "purpose"],
@@ -223,6 +226,7 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   set("deliveriesOverdue", measured.deliveries.overdueSeconds);
   set("endpointsFailing", measured.endpoints.failing);
   set("endpointsDisabled", measured.endpoints.disabled);
+  set("feedLag", measured.feedLagSeconds);
   set("offersPending", measured.pendingOffers);
   for (const { queue, count, oldestSeconds } of measured.unhandled) {
     set("eventsUnhandled", count, { queue });
