@@ -75,8 +75,9 @@ function textOrNull(value: JsonValue | undefined): string | null {
   return typeof value === "string" ? value : null;
 }
 
-function keyOf({ is_mapped: _, ...names }: KeptMapping): string {
-  return JSON.stringify(Object.entries(names).sort());
+function keyOf({ upstream_id, content_id, jti, ...theirs }: KeptMapping): string {
+  const { upstream_dataset_id, upstream_content_id, upstream_jti } = theirs;
+  return JSON.stringify([upstream_id, content_id, jti, upstream_dataset_id, upstream_content_id, upstream_jti]);
 }
 
 function nameOf({ upstream_id, content_id, jti }: KeptMapping): string {

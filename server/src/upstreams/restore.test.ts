@@ -2,6 +2,7 @@ import { STATUS } from "@licet/protocol";
 import { expect, test } from "vitest";
 import { enrolCreator, expectStatus, registerWork, uniqueId } from "../../../test/fixtures/actors.ts";
 import { createSites, journalOf } from "../../../test/fixtures/backups.ts";
+import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { readStatusBit } from "../../../test/fixtures/status-bit.ts";
 import { mapWorks, registerUpstream, sendEvent, theirJti } from "../../../test/fixtures/upstreams.ts";
 
@@ -48,6 +49,7 @@ test("a restore keeps what upstreams took back, hold and were since a backup, an
   expect(await from(ended)).toMatchObject({ status: 410, body: { code: "upstream_ended" } });
   expect(await from(upstream)).toMatchObject({ status: 200, body: { effect: "applied", resumed_ids: [works[1]] } });
   expect(await bits()).toEqual([STATUS.revoked, STATUS.valid]);
+  await checkPlatform({ ...platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
 });
 
 test("a restore keeps what was mapped for upstreams, what they refused, and no secret that was replaced", async () => {

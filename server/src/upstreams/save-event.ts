@@ -35,8 +35,14 @@ export async function saveEvent(
     body: {
       upstream_id,
       event_id,
-      ...{ dataset_id, content_id, jti, change, sequence },
-      ...{ effect, changed_count, at: fact.now },
+      dataset_id,
+      content_id,
+      jti,
+      change,
+      sequence,
+      effect,
+      changed_count,
+      at: fact.now,
     },
   });
 }
