@@ -15,6 +15,7 @@ import {
   registerMarketplace,
   registerWork,
 } from "./fixtures/actors.ts";
+import { checkPlatform } from "./fixtures/check-platform.ts";
 import { startPlatform } from "./fixtures/platform.ts";
 import { startSink } from "./fixtures/webhook-sink.ts";
 
@@ -213,4 +214,8 @@ describe("licet listen", () => {
     const ended = await runLicet(["listen", "--forward", "http://127.0.0.1:9/"], { LICET_ORIGIN: platform.origin });
     expect(ended).toMatchObject({ exitCode: 2, err: expect.stringContaining("LICET_CLIENT_ID") });
   });
+});
+
+test("and the platform keeps its promises after all of it", async () => {
+  await checkPlatform({ ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, expect, inject, test } from "vitest";
 import { enrolCreator, expectStatus, registerMarketplace, uniqueId } from "./fixtures/actors.ts";
 import { createCaller } from "./fixtures/caller.ts";
-import { checkPlatform } from "./fixtures/check-platform.ts";
+import { type Happened, checkPlatform } from "./fixtures/check-platform.ts";
 import { type Child, fileOf, startChild } from "./fixtures/child-process.ts";
 import { beginReporting, findLostReceipts } from "./fixtures/crash-receipts.ts";
 import { type Acknowledged, type Round, prepareRound, writeUntilKilled } from "./fixtures/crash-rounds.ts";
@@ -85,7 +85,7 @@ test(
       await expectAcknowledged(touched);
       expect(await findLostReceipts(platform, round.reporting)).toEqual([]);
       const isCheckDue = (played + 1) % ROUNDS_PER_CHECK === 0 || played + 1 === ROUNDS;
-      if (isCheckDue) await checkPlatform({ ...platform, now });
+      if (isCheckDue) await checkPlatform({ ...platform, now, happened: happened() });
     }
     await expectTold();
   },
@@ -142,6 +142,15 @@ async function killSoon(): Promise<void> {
   const delayMs = randomInt(2) === 0 ? 0 : randomInt(MAX_DELAY_MS);
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
   await server.kill();
+}
+
+/** The events of what was acknowledged. */
+function happened(): readonly Happened[] {
+  return [
+    ...[...acknowledged.granted.keys()].map((aggregate) => ({ type: "consent.granted", aggregate })),
+    ...[...acknowledged.revoked].map((aggregate) => ({ type: "consent.revoked", aggregate })),
+    ...[...acknowledged.versions.keys()].map((aggregate) => ({ type: "dataset.published", aggregate })),
+  ];
 }
 
 /** All that was acknowledged is listed; what one round touched is looked at everywhere it must show. */

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { enrolCreator, expectStatus, giveConsent, publishDataset, registerWork } from "./fixtures/actors.ts";
 import { createCaller } from "./fixtures/caller.ts";
+import { checkPlatform } from "./fixtures/check-platform.ts";
 import { fileOf, startChild } from "./fixtures/child-process.ts";
 import { freePort, startPlatform } from "./fixtures/platform.ts";
 import { engine } from "./fixtures/settings.ts";
@@ -58,6 +59,11 @@ describe.skipIf(engine === "pglite")(
       expectStatus(await ana.caller.post(`/api/v1/consents/${jti}/revoke`, {}), 200);
       await new Promise((resolve) => setTimeout(resolve, PROMISED_MS));
       expect(await listedBy(anonymous.get(VIEW))).toContain(jti);
+    });
+
+    test("and both keep the platform's promises", async () => {
+      const now = () => Math.floor(platform.clock.nowMs() / 1_000);
+      await checkPlatform({ ...platform, now, furtherAddresses: [address] });
     });
 
     async function listedBy(answer: ReturnType<typeof anonymous.get>): Promise<readonly string[]> {

@@ -55,7 +55,7 @@ const WITHOUT_JOURNAL =
 
 function describe(report: JsonObject): readonly string[] {
   const { replayed_facts, replayed, lost_consents, lost_credentials, lost_licenses, lost_receipts } = report;
-  const { lost_datasets, held_payouts } = report;
+  const { lost_datasets, lost_upstream_mappings, held_payouts } = report;
   const changes = isJsonObject(replayed) ? Object.entries(replayed) : [];
   const done = report["is_dry_run"] === true ? "This was a dry run; the database is as it was." : "Restored.";
   return [
@@ -66,8 +66,12 @@ function describe(report: JsonObject): readonly string[] {
     ...changes.map(([type, times]) => `  ${type}: ${say(times)}`),
     ...describeLost("consents accepted since; they are refused now, so ask their creators again", lost_consents),
     ...describeLost(
-      "secrets, keys and URLs changed since; give these clients and webhook endpoints new ones, then resume or enable them",
+      "secrets, keys and URLs changed since; give these clients, webhook endpoints and upstreams new ones, then resume or enable them",
       lost_credentials,
+    ),
+    ...describeLost(
+      "upstreams and works carried for them since; register and map them again, what they take back falls nowhere until then",
+      lost_upstream_mappings,
     ),
     ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),

@@ -185,7 +185,7 @@ export function parseDeliveries(answer: ApiAnswer): Answer<Page<Delivery>> {
 
 const FEED = objectOf(
   {
-    events: listOf(objectOf({ position: textUpTo(16), at: instant, webhook: anyObject }), { max: MAX_ENTRIES }),
+    events: listOf(objectOf({ position: textUpTo(16), at: instant }, { webhook: anyObject }), { max: MAX_ENTRIES }),
     up_to: textUpTo(16),
   },
   { next: anything },
@@ -213,17 +213,19 @@ export interface EventPage extends Page<FeedEvent> {
   readonly upTo: string;
 }
 
-/** Reads a page of events, also those of a platform in test mode, which say `test: true`. @example parseEvents(answer) */
+/** Reads a page of events in datasets, also those of a platform in test mode, which say `test: true`; what is no webhook is left out. @example parseEvents(answer) */
 export function parseEvents(answer: ApiAnswer): Answer<EventPage> {
   return parseAnswer(answer, (body) => {
     const page = readShape(FEED, body, "page", "document_invalid");
     if (!page.ok) return page;
     const entries: FeedEvent[] = [];
-    for (const { webhook, ...entry } of page.value.events) {
+    for (const { webhook, position, at } of page.value.events) {
+      // The marketplace's own licenses and invoices: no webhook of a dataset.
+      if (webhook === undefined) continue;
       const text = canonicalize(webhook);
       const event = readWebhookEvent(text, { allowTest: true });
       if (!event.ok) return event;
-      entries.push({ ...entry, event: event.value, body: text });
+      entries.push({ position, at, event: event.value, body: text });
     }
     const turned = readNext(page.value.next, entries);
     return turned.ok ? accept({ ...turned.value, upTo: page.value.up_to }) : turned;

@@ -43,6 +43,15 @@ describe("catching up", () => {
     expect(page.ok && JSON.parse(page.value.entries[0]?.body ?? "")).toMatchObject({ later: "than this sdk" });
   });
 
+  it("passes over the marketplace's own licenses and invoices, which no webhook of a dataset tells", async () => {
+    const at = "2026-01-18T12:05:00Z";
+    const event = { position: "4", event_id: "evt_4", type: "license.issued", at, aggregate: "lic_1", body: {} };
+    platform.answers.set("/api/v1/events", () => Response.json({ events: [event], next: null, up_to: "4" }));
+    const events: ReceivedEvent[] = [];
+    expect(await catchUp(client, { onEvent: (one) => void events.push(one) })).toEqual({ ok: true, value: "4" });
+    expect(events).toEqual([]);
+  });
+
   it("refuses a platform in test mode unless it is allowed", async () => {
     keep(1, { test: true });
     const onEvent = (): void => undefined;

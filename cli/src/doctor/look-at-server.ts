@@ -91,6 +91,12 @@ const RULES: readonly Rule[] = [
     outcome: "warning",
     sentence: "what facts cause is late by more than half a minute (licet_events_lag_seconds)",
   },
+  {
+    metric: "licet_feed_lag_seconds",
+    isBad: (value) => value > 30,
+    outcome: "warning",
+    sentence: "events get their positions in the feed late by more than half a minute (licet_feed_lag_seconds)",
+  },
 ];
 
 async function lookAtMetrics(url: string): Promise<Finding> {

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "../config.ts";
-import type { KeptGrant, KeptHold, KeptStatus } from "../events/journal-entry.ts";
+import type { KeptGrant, KeptHold, KeptMapping, KeptStatus } from "../events/journal-entry.ts";
 import { JOURNAL_FILE } from "../events/journal.ts";
 
 export interface JournalEvent {
@@ -21,6 +21,7 @@ export interface JournalFact {
   readonly statuses: readonly KeptStatus[];
   readonly grants: readonly KeptGrant[];
   readonly holds: readonly KeptHold[];
+  readonly mappings: readonly KeptMapping[];
 }
 
 interface Predecessor {
@@ -187,7 +188,24 @@ function factOf(
         ? [{ kind, id, holder, is_held }]
         : [],
     ),
+    mappings: listOf(fact["mappings"]).flatMap(mappingOf),
   };
+}
+
+function mappingOf(value: JsonObject): readonly KeptMapping[] {
+  const { upstream_id, content_id, jti, upstream_dataset_id, upstream_content_id, upstream_jti, is_mapped } = value;
+  if (typeof upstream_id !== "string" || typeof upstream_jti !== "string" || typeof is_mapped !== "boolean") return [];
+  const ours = { content_id: textOrNull(content_id), jti: textOrNull(jti) };
+  const theirs = {
+    upstream_dataset_id: textOrNull(upstream_dataset_id),
+    upstream_content_id: textOrNull(upstream_content_id),
+    upstream_jti,
+  };
+  return [{ upstream_id, ...ours, ...theirs, is_mapped }];
+}
+
+function textOrNull(value: JsonValue | undefined): string | null {
+  return typeof value === "string" ? value : null;
 }
 
 function isHeldKind(value: unknown): value is KeptHold["kind"] {

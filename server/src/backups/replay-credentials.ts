@@ -8,7 +8,7 @@ import { revokeKey } from "../keys/revoke-key.ts";
 import { succeedLostKeys } from "../keys/succeed-lost-keys.ts";
 import { deleteEndpoint, disableEndpoint, enableEndpoint, loseEndpoint } from "../marketplaces/change-endpoint.ts";
 import { retireReceiptKey, revokeReceiptKey } from "../marketplaces/end-receipt-key.ts";
-import { endUpstream } from "../upstreams/register-upstream.ts";
+import { endUpstream, loseUpstreamSecret } from "../upstreams/register-upstream.ts";
 import type { JournalEvent, JournalFact } from "./read-journal.ts";
 
 const OPERATOR = { kind: "operator" } as const;
@@ -66,7 +66,7 @@ export async function replayRotations(ctx: Context, facts: readonly JournalFact[
 /**
  * What was replaced after the backup: the new one is lost, and the old one may be known to somebody
  * else, so neither is good for anything until its owner sets it anew. Comes after the replay, which
- * may resume and enable. Answers the clients and endpoints.
+ * may resume and enable. Answers the clients, endpoints and upstreams.
  */
 export async function loseReplaced(ctx: Context, facts: readonly JournalFact[]): Promise<readonly string[]> {
   const lost: string[] = [];
@@ -78,6 +78,8 @@ export async function loseReplaced(ctx: Context, facts: readonly JournalFact[]):
     const disabled = await loseEndpoint(ctx, endpointId, { isSecretLost: rotated.has(endpointId) });
     if (disabled.ok) lost.push(endpointId);
   }
+  const upstreamIds = idsOf(eventsOf(facts, ["upstream.secret-rotated"]), "upstream_id");
+  for (const upstreamId of upstreamIds) if ((await loseUpstreamSecret(ctx, upstreamId)).ok) lost.push(upstreamId);
   return lost;
 }
 

@@ -1,7 +1,7 @@
 import { MAX_CONSENT_SECONDS, accept } from "@licet/protocol";
 import { endConsents } from "../consents/end-consents.ts";
 import { type ConsentRow, findConsents, lockConsents } from "../consents/lookup.ts";
-import { resumeConsent, suspendConsent } from "../consents/suspend-consent.ts";
+import { resumeConsents, suspendConsents } from "../consents/suspend-consent.ts";
 import { lockContent } from "../content/lookup.ts";
 import { resumeContent, suspendContent } from "../content/suspend-content.ts";
 import { withdrawContent } from "../content/withdraw-content.ts";
@@ -103,7 +103,7 @@ async function replayConsents(
     if (event.type === "consent.revoked" && row === undefined) ended.push(unknownConsent(fact, event.aggregate));
     if (row === undefined) continue;
     const datasetIds = touched.byConsents([row.jti]);
-    const change = { by: actorOf(event), reason: REPLAYED_REASON, datasetIds };
+    const change = { by: actorOf(event), reason: REPLAYED_REASON, datasetsOf: () => datasetIds };
     const isChanged = await replayConsent(fact, event.type, row, change, ended);
     if (!isChanged) continue;
     changed.datasetIds.push(...datasetIds);
@@ -126,7 +126,7 @@ function unknownConsent(fact: Fact, jti: string): Pick<ConsentRow, "jti" | "expi
 interface Change {
   readonly by: string;
   readonly reason: string;
-  readonly datasetIds: readonly string[];
+  readonly datasetsOf: () => readonly string[];
 }
 
 async function replayConsent(
@@ -140,18 +140,17 @@ async function replayConsent(
     case "consent.revoked":
     case "consent.expired": {
       const state = type === "consent.revoked" ? "revoked" : "expired";
-      const { by, reason, datasetIds } = change;
-      const done = await endConsents(fact, [row], { state, by, reason, datasetsOf: () => datasetIds });
+      const done = await endConsents(fact, [row], { state, ...change });
       if (state === "revoked") ended.push(...done);
       return done.length > 0;
     }
     case "consent.suspended":
       if (row.state !== "active") return false;
-      await suspendConsent(fact, row, change);
+      await suspendConsents(fact, [row], change);
       return true;
     case "consent.resumed":
       if (row.state !== "suspended") return false;
-      await resumeConsent(fact, row, change);
+      await resumeConsents(fact, [row], change);
       return true;
     default:
       return false;
@@ -169,11 +168,10 @@ async function replayContent(
     const row = works.get(event.aggregate);
     if (row === undefined || row.withdrawn_at !== null) continue;
     const datasetIds = touched.byWorks([row.content_id]);
-    const change = { by: actorOf(event), reason: REPLAYED_REASON, datasetIds };
-    if (event.type === "content.withdrawn")
-      await withdrawContent(fact, [row], { ...change, datasetsOf: () => datasetIds });
-    else if (event.type === "content.suspended" && row.suspended_at === null) await suspendContent(fact, row, change);
-    else if (event.type === "content.resumed" && row.suspended_at !== null) await resumeContent(fact, row, change);
+    const change = { by: actorOf(event), reason: REPLAYED_REASON, datasetsOf: () => datasetIds };
+    if (event.type === "content.withdrawn") await withdrawContent(fact, [row], change);
+    else if (event.type === "content.suspended" && row.suspended_at === null) await suspendContent(fact, [row], change);
+    else if (event.type === "content.resumed" && row.suspended_at !== null) await resumeContent(fact, [row], change);
     else continue;
     changed.datasetIds.push(...datasetIds);
     count(changed, event.type);

@@ -8,6 +8,7 @@ import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
 import { loseReplaced, replayRotations } from "./replay-credentials.ts";
 import { refuseLostLicenses } from "./replay-licenses.ts";
+import { replayUpstreams } from "./replay-upstreams.ts";
 import { BY_RESTORE, type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
   endSessions,
@@ -44,8 +45,10 @@ export interface Replay {
   readonly replayed: Readonly<Record<string, number>>;
   /** Consents accepted since the backup: refused from now on, because their creators could not take them back. */
   readonly lost_consents: Lost;
-  /** Clients and webhook endpoints whose secrets, keys or URLs were changed since: they are shut until they are set anew. */
+  /** Clients, webhook endpoints and upstreams whose secrets, keys or URLs were changed since: they are shut until they are set anew. */
   readonly lost_credentials: Lost;
+  /** What was carried for upstreams and is lost: what they take back of it reaches nothing here until it is mapped again. */
+  readonly lost_upstream_mappings: Lost;
   /** Licenses issued since the backup: their bits say revoked. */
   readonly lost_licenses: Lost;
   readonly lost_receipts: Lost;
@@ -93,6 +96,7 @@ export async function replayJournal(
     ctx.db,
     since.map((fact) => fact.serial),
   );
+  const lostMappings = await replayUpstreams(ctx, since, replayed);
   const lostCredentials = await loseReplaced(ctx, since);
   const lostConsents = await refuseLostConsents(ctx, since);
   const lostLicenses = await refuseLostLicenses(ctx, since);
@@ -110,6 +114,7 @@ export async function replayJournal(
     replayed: Object.fromEntries(replayed),
     lost_consents: lostOf(lostConsents),
     lost_credentials: lostOf(lostCredentials),
+    lost_upstream_mappings: lostOf(lostMappings),
     lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_compensations: lostOf(findLostCompensations(since)),

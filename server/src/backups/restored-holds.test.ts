@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { type Creator, enrolCreator, expectStatus, giveConsent, registerWork } from "../../../test/fixtures/actors.ts";
 import { type Site, createSites, journalOf } from "../../../test/fixtures/backups.ts";
+import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { readStatusBit } from "../../../test/fixtures/status-bit.ts";
 
 const sites = createSites();
@@ -51,5 +52,6 @@ test("a restore knows who holds what suspended: what was lifted before the backu
   expect(await holdersOf(back, before)).toEqual(["platform"]);
   expect(await holdersOf(back, across)).toEqual(["platform"]);
   expect(await holdersOf(back, after)).toEqual(["creator", "platform"]);
+  await checkPlatform({ ...back.platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
   await back.stop();
 });

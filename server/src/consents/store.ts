@@ -202,7 +202,7 @@ export async function readOverlapping(
 /** Suspends a consent, or lifts that: its state, since when, and why. */
 export async function setConsentSuspension(
   trx: Trx,
-  jti: string,
+  jtis: readonly string[],
   suspension: { readonly at: number; readonly reason: string } | undefined,
 ): Promise<void> {
   await trx
@@ -212,7 +212,7 @@ export async function setConsentSuspension(
         ? { state: "active", ended_at: null, reason: null }
         : { state: "suspended", ended_at: suspension.at, reason: suspension.reason },
     )
-    .where("jti", "=", jti)
+    .where("jti", "=", anyOf(jtis))
     .execute();
 }
 

@@ -5,29 +5,42 @@ import { type ConsentRow, setConsentSuspension } from "./store.ts";
 export interface SuspensionChange {
   readonly by: string;
   readonly reason: string;
-  /** The datasets a version of which stands on it; they are told. */
-  readonly datasetIds: readonly string[];
+  /** The datasets a version of which stands on a consent; they are told. */
+  readonly datasetsOf: (jti: string) => readonly string[];
 }
 
-/** Suspends an active consent that the caller holds locked: its row, its bit, an event. */
-export async function suspendConsent(fact: Fact, row: ConsentRow, change: SuspensionChange): Promise<void> {
-  await setConsentSuspension(fact.trx, row.jti, { at: fact.now, reason: change.reason });
-  setStatuses(fact, [row], "suspended");
-  recordChange(fact, row, "consent.suspended", change);
-}
-
-/** Lets a suspended consent stand again. */
-export async function resumeConsent(fact: Fact, row: ConsentRow, change: SuspensionChange): Promise<void> {
-  await setConsentSuspension(fact.trx, row.jti, undefined);
-  setStatuses(fact, [row], "valid");
-  recordChange(fact, row, "consent.resumed", change);
-}
-
-function recordChange(
+/** Suspends active consents that the caller holds locked: their rows, their bits, an event for each. */
+export async function suspendConsents(
   fact: Fact,
-  { jti, creator_id }: ConsentRow,
+  rows: readonly ConsentRow[],
+  change: SuspensionChange,
+): Promise<void> {
+  if (rows.length === 0) return;
+  await setConsentSuspension(fact.trx, jtisOf(rows), { at: fact.now, reason: change.reason });
+  setStatuses(fact, rows, "suspended");
+  recordChanges(fact, rows, "consent.suspended", change);
+}
+
+/** Lets suspended consents stand again. */
+export async function resumeConsents(fact: Fact, rows: readonly ConsentRow[], change: SuspensionChange): Promise<void> {
+  if (rows.length === 0) return;
+  await setConsentSuspension(fact.trx, jtisOf(rows), undefined);
+  setStatuses(fact, rows, "valid");
+  recordChanges(fact, rows, "consent.resumed", change);
+}
+
+function jtisOf(rows: readonly ConsentRow[]): readonly string[] {
+  return rows.map((row) => row.jti);
+}
+
+function recordChanges(
+  fact: Fact,
+  rows: readonly ConsentRow[],
   type: "consent.suspended" | "consent.resumed",
-  { by, reason, datasetIds }: SuspensionChange,
+  { by, reason, datasetsOf }: SuspensionChange,
 ): void {
-  fact.record({ type, aggregate: jti, body: { jti, creator_id, by, reason, at: fact.now, dataset_ids: datasetIds } });
+  for (const { jti, creator_id } of rows) {
+    const body = { jti, creator_id, by, reason, at: fact.now, dataset_ids: datasetsOf(jti) };
+    fact.record({ type, aggregate: jti, body });
+  }
 }

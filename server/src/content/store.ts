@@ -73,8 +73,8 @@ export async function markWithdrawn(trx: Trx, contentIds: readonly string[], at:
   await trx.updateTable("content_item").set({ withdrawn_at: at }).where("content_id", "=", anyOf(contentIds)).execute();
 }
 
-export async function markSuspended(trx: Trx, contentId: string, at: number | null): Promise<void> {
-  await trx.updateTable("content_item").set({ suspended_at: at }).where("content_id", "=", contentId).execute();
+export async function markSuspended(trx: Trx, contentIds: readonly string[], at: number | null): Promise<void> {
+  await trx.updateTable("content_item").set({ suspended_at: at }).where("content_id", "=", anyOf(contentIds)).execute();
 }
 
 /** Works by their ids, as they are; nobody is kept from changing them. */

@@ -7,7 +7,7 @@ import type { PaymentTables } from "./payment-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
 
 /** Who reads an event in the feed; `from-…` marks where an audience may begin to read. */
-export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "from-version" | "from-offer";
+export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marketplace" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
 export interface Tables extends LedgerTables, LicenseTables, ModelTables, PaymentTables, ReportingTables {
@@ -349,6 +349,7 @@ interface UpstreamTable {
   old_secret_until: number | null;
   key_signed: boolean;
   key_set: string | null;
+  key_set_seq: Generated<number>;
   key_set_read_at: number | null;
   created_at: number;
   ended_at: number | null;

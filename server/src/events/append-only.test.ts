@@ -13,6 +13,7 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { postReceipt } from "../../../test/fixtures/receipts.ts";
+import { registerUpstream } from "../../../test/fixtures/upstreams.ts";
 import { postTransactions } from "../ledger/post-transactions.ts";
 import { writeFact } from "./write-fact.ts";
 
@@ -33,6 +34,14 @@ const APPEND_ONLY = [
   "ledger_transaction",
   "ledger_entry",
   "ledger_period",
+  "upstream_event",
+  "agreement",
+  "agreement_acceptance",
+  "licensed_model",
+  "version_origins",
+  "payout_batch",
+  "invoice",
+  "invoice_line",
 ];
 
 beforeAll(async () => {
@@ -45,6 +54,9 @@ beforeAll(async () => {
   expectStatus(await postReceipt(platform, marketplace, dataset), 201);
   expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`), 200);
   await payForIt(dataset.dataset_id, marketplace.marketplaceId);
+  await licenseIt(dataset.dataset_id, marketplace.marketplaceId);
+  const upstream = await registerUpstream(platform);
+  expectStatus(await upstream.send({ dataset_id: "ds_theirs", change: "revoked" }), 200);
 });
 
 /** Money that moved, and a month that is closed. */
@@ -58,6 +70,55 @@ async function payForIt(datasetId: string, marketplaceId: string): Promise<void>
     return accept(true);
   });
   await db.insertInto("ledger_period").values({ period: "2025-12", closed_at: 1, closed_by: "test" }).execute();
+}
+
+/** What a marketplace accepted and licensed, what it is invoiced for, and a batch that paid nobody. */
+async function licenseIt(dataset_id: string, marketplace_id: string): Promise<void> {
+  const [agreement, model_fingerprint, invoice_id, currency] = ["test:1.0", "f".repeat(64), "inv_1", "USD"];
+  await db
+    .insertInto("agreement")
+    .values({ agreement, name: "test", major: 1, minor: 0, title: "t", body: "b", sha256: "0", published_at: 1 })
+    .execute();
+  await db
+    .insertInto("agreement_acceptance")
+    .values({ marketplace_id, agreement, kid: "k", accepted_by: "b", accepted_at: 1, document: "{}" })
+    .execute();
+  await db
+    .insertInto("licensed_model")
+    .values({ model_fingerprint, marketplace_id, model_id: "m", first_licensed_at: 1 })
+    .execute();
+  await db
+    .insertInto("version_origins")
+    .values({ dataset_id, version: 1, origins: "[]" })
+    .onConflict((row) => row.doNothing())
+    .execute();
+  await db
+    .insertInto("payout_batch")
+    .values({
+      batch_id: "pb_1",
+      adapter: "csv",
+      currency,
+      created_at: 1,
+      created_by: "t",
+      schedule: null,
+      left_count: 0,
+    })
+    .execute();
+  await db
+    .insertInto("invoice")
+    .values({
+      invoice_id,
+      number: "2025-12-0001",
+      marketplace_id,
+      currency,
+      period: "2025-12",
+      total: "5",
+      issued_at: 1,
+      due_at: 2,
+    })
+    .execute();
+  await sql`insert into invoice_line (invoice_id, position, kind, is_reversal, entries, amount)
+            values (${invoice_id}, 1, 'license_fee', false, 1, 5)`.execute(db);
 }
 
 async function rowsOf(table: string): Promise<readonly unknown[]> {
@@ -75,6 +136,12 @@ async function refusalOf(attempt: () => Promise<unknown>): Promise<string> {
     if (!/deadlock detected|lock timeout/.test(message)) return message;
   }
 }
+
+test("every table that the database calls append-only is looked at here", async () => {
+  const { rows } = await sql<{ name: string }>`
+    select distinct tgrelid::regclass::text as name from pg_trigger where tgname = 'append_only'`.execute(db);
+  expect(rows.map(({ name }) => name).sort()).toEqual([...APPEND_ONLY].sort());
+});
 
 describe.each(APPEND_ONLY)("the table %s", (table) => {
   test.each(["update", "delete", "truncate"])("refuses %s in the database itself", async (verb) => {

@@ -1,8 +1,9 @@
-import { sql } from "kysely";
+import { type Insertable, sql } from "kysely";
 import { ulid } from "ulid";
 import { FIRST_NUMBER } from "../db/first-number.ts";
 import type { Db, Trx } from "../db/open-database.ts";
-import { type FeedEvent, audiencesOf } from "./feed-audiences.ts";
+import type { Tables } from "../db/tables.ts";
+import { type Audience, type FeedEvent, audiencesOf } from "./feed-audiences.ts";
 import { readEventBody } from "./store.ts";
 
 /** One writer at a time, on whichever server. Any number does, as long as every server takes the same. */
@@ -39,24 +40,37 @@ export async function takeUnsequenced(trx: Trx, limit: number): Promise<readonly
   }));
 }
 
+/** Rows in one statement: one event may have as many as there are datasets. */
+const SLICE = 5_000;
+
 /** Gives events their positions, under the lock of the feed. Answers the last position. */
 export async function insertPositions(trx: Trx, events: readonly UnsequencedEvent[], nowMs: number): Promise<number> {
-  const last = await readLastPosition(trx);
-  const rows = events
-    .flatMap((event) => audiencesOf(event).map((audience) => ({ event_id: event.id, ...audience })))
-    .map(({ event_id, audience, id }, index) => ({
-      position: last + index + 1,
-      event_id,
-      audience,
-      audience_id: id,
-      message_id: audience === "offer" ? `evt_${ulid(nowMs)}` : null,
-    }));
+  let last = await readLastPosition(trx);
+  let rows: FeedEntry[] = [];
+  for (const { event_id, audience, id } of audiencesIn(events)) {
+    last += 1;
+    const message_id = audience === "offer" ? `evt_${ulid(nowMs)}` : null;
+    rows.push({ position: last, event_id, audience, audience_id: id, message_id });
+    if (rows.length < SLICE) continue;
+    await insertRows(trx, rows);
+    rows = [];
+  }
+  if (rows.length > 0) await insertRows(trx, rows);
+  return last;
+}
+
+type FeedEntry = Insertable<Tables["event_feed"]>;
+
+function* audiencesIn(events: readonly UnsequencedEvent[]): Generator<Audience & { readonly event_id: string }> {
+  for (const event of events) for (const audience of audiencesOf(event)) yield { event_id: event.id, ...audience };
+}
+
+async function insertRows(trx: Trx, rows: readonly FeedEntry[]): Promise<void> {
   await sql`
     insert into event_feed (position, event_id, audience, audience_id, message_id)
     select position, event_id, audience, audience_id, message_id
       from json_to_recordset(${JSON.stringify(rows)}::json) as added (
         position bigint, event_id text, audience text, audience_id text, message_id text)`.execute(trx);
-  return last + rows.length;
 }
 
 /** The highest position that was given out, also before a restore. */

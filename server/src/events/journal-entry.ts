@@ -26,11 +26,23 @@ export interface KeptHold {
   readonly is_held: boolean;
 }
 
+/** That a work or a consent of ours is carried for an upstream, or no longer is: without this a refusal of its would be about nothing. */
+export interface KeptMapping {
+  readonly upstream_id: string;
+  readonly content_id: string | null;
+  readonly jti: string | null;
+  readonly upstream_dataset_id: string | null;
+  readonly upstream_content_id: string | null;
+  readonly upstream_jti: string;
+  readonly is_mapped: boolean;
+}
+
 /** What one fact leaves in the journal. */
 export interface KeptFact {
   readonly holds: readonly KeptHold[];
   readonly statuses: readonly KeptStatus[];
   readonly grants: readonly KeptGrant[];
+  readonly mappings: readonly KeptMapping[];
 }
 
 /**
@@ -63,7 +75,21 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "client.resumed": ["client_id"],
   "client.ended": ["client_id"],
   "client.credentials-changed": ["client_id"],
+  "upstream.registered": ["upstream_id"],
+  "upstream.secret-rotated": ["upstream_id"],
   "upstream.ended": ["upstream_id"],
+  "upstream.works-mapped": ["upstream_id"],
+  "upstream.works-unmapped": ["upstream_id"],
+  "upstream.event-accepted": [
+    "upstream_id",
+    "event_id",
+    "dataset_id",
+    "content_id",
+    "jti",
+    "change",
+    "sequence",
+    "effect",
+  ],
   "webhook-endpoint.secret-rotated": ["endpoint_id"],
   "webhook-endpoint.changed": ["endpoint_id", "changed"],
   "webhook-endpoint.disabled": ["endpoint_id", "marketplace_id", "reason"],
@@ -102,6 +128,8 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "client.resumed",
   "key.created",
   "webhook-endpoint.enabled",
+  "upstream.registered",
+  "upstream.works-unmapped",
   "license.issued",
   "license.renewed",
   "receipt.accepted",
@@ -113,7 +141,10 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
 ]);
 
 /** True for a fact that must be in the journal before it is answered. */
-export function isRefusing(events: readonly NewEvent[], { statuses, holds }: KeptFact): boolean {
+export function isRefusing(
+  events: readonly NewEvent[],
+  { statuses, holds }: Pick<KeptFact, "statuses" | "holds">,
+): boolean {
   const isRefusal = ({ type }: NewEvent) => KEPT_EVENTS[type] !== undefined && !UNREFUSING.has(type);
   return (
     statuses.some(({ status }) => status !== "valid") || holds.some((hold) => hold.is_held) || events.some(isRefusal)
@@ -130,7 +161,9 @@ export function journalText(
     const members = KEPT_EVENTS[type];
     return members === undefined ? [] : [{ id, type, aggregate, body: pick(body, members) }];
   });
-  const isEmpty = [keptEvents, kept.statuses, kept.grants, kept.holds].every((list) => list.length === 0);
+  const isEmpty = [keptEvents, kept.statuses, kept.grants, kept.holds, kept.mappings].every(
+    (list) => list.length === 0,
+  );
   if (isEmpty) return undefined;
   return canonicalize({
     at_ms: atMs,
@@ -143,6 +176,7 @@ export function journalText(
       status_idx,
       expires_at,
     })),
+    ...(kept.mappings.length === 0 ? {} : { mappings: kept.mappings.map((mapping) => ({ ...mapping })) }),
   });
 }
 

@@ -6,6 +6,7 @@ import {
   type KeptFact,
   type KeptGrant,
   type KeptHold,
+  type KeptMapping,
   type KeptStatus,
   isRefusing,
   journalText,
@@ -103,6 +104,7 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
     const statuses: KeptStatus[] = [];
     const grants: KeptGrant[] = [];
     const holds: KeptHold[] = [];
+    const mappings: KeptMapping[] = [];
     const fact: Fact = {
       ctx,
       trx,
@@ -114,6 +116,7 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
         statuses.push(...(kept.statuses ?? []));
         grants.push(...(kept.grants ?? []));
         holds.push(...(kept.holds ?? []));
+        mappings.push(...(kept.mappings ?? []));
       },
       afterCommit: (action) => void afterCommit.push(action),
     };
@@ -123,13 +126,13 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
     for (const action of beforeDocuments) await action();
     const entry = journalText(
       events.map((event, index) => ({ id: ids[index] ?? "", event })),
-      { statuses, grants, holds },
+      { statuses, grants, holds, mappings },
       atMs,
     );
     const row = entry === undefined ? undefined : await insertJournalRow(trx, { atMs, entry });
     const journal = {
       rows: row === undefined ? [] : [row],
-      isRefusing: isRefusing(events, { statuses, grants, holds }),
+      isRefusing: isRefusing(events, { statuses, holds }),
     };
     const documents = await ctx.documents.write(trx, renderers, now);
     // Last, so that its row is held for a moment only.

@@ -14,8 +14,11 @@ import {
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
 import type { Caller } from "../../../test/fixtures/caller.ts";
+import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { startFurtherServer, startPlatform } from "../../../test/fixtures/platform.ts";
 import { engine } from "../../../test/fixtures/settings.ts";
+import { licenseDataset } from "../../../test/fixtures/licenses.ts";
+import { registerUpstream } from "../../../test/fixtures/upstreams.ts";
 import { startSink } from "../../../test/fixtures/webhook-sink.ts";
 
 const sink = await startSink();
@@ -134,6 +137,23 @@ describe("the order of the feed", () => {
     expect((await readAll(platform.operator, { after })).map((entry) => entry.event_id)).toEqual(ids);
   });
 
+  test("has an event of more datasets than one statement carries, for each of them", async () => {
+    const after = await latest();
+    const dataset_ids = Array.from({ length: 5_001 }, (_each, index) => `ds_of_many_${index}`);
+    await db
+      .transaction()
+      .execute((trx) => insertEvents(trx, [{ type: "consent.resumed", aggregate: "many", body: { dataset_ids } }], 1));
+    await platform.server.ctx.sequencer.run();
+    const rows = await db
+      .selectFrom("event_feed")
+      .selectAll()
+      .where("position", ">", Number(after))
+      .orderBy("position")
+      .execute();
+    expect(rows.map((row) => row.audience_id)).toEqual(["", ...dataset_ids]);
+    expect(rows.map((row) => row.position)).toEqual(rows.map((_row, index) => Number(after) + index + 1));
+  });
+
   test("keeps the facts about one thing in their order, and pages of one show the same as one page", async () => {
     const { jti, creator } = await publishOne();
     for (const change of ["suspend", "resume", "revoke"])
@@ -212,6 +232,19 @@ describe("a marketplace", () => {
     expect(await readAll(await others.call())).toHaveLength(2);
   });
 
+  test("sees its own licenses, and nobody else's", async () => {
+    const [mine, others] = [await marketplaceAt("/licensed"), await marketplaceAt("/unlicensed")];
+    const { datasetId } = await publishOne();
+    for (const marketplace of [mine, others]) await offerDataset(platform, datasetId, marketplace);
+    const { license_id } = await licenseDataset(platform, datasetId, mine);
+    await expectAllSequenced();
+    expect(await readAll(await mine.call())).toMatchObject([
+      { type: "license.issued", aggregate: license_id, body: { license_id, marketplace_id: mine.marketplaceId } },
+    ]);
+    expect((await readAll(await mine.call()))[0]?.body).not.toHaveProperty("by");
+    expect(await readAll(await others.call())).toEqual([]);
+  });
+
   test("is told of one fact in several datasets by a message for each", async () => {
     const marketplace = await marketplaceAt(`/${uniqueId("hook-")}`);
     const { creator, jti, work, datasetId } = await publishOne();
@@ -261,13 +294,17 @@ describe("who acts for the platform", () => {
       201,
     );
     const { client_id: clientId, client_secret: clientSecret } = body;
+    await registerUpstream(platform);
     const backend = platform.as(await fetchAccessToken(platform, { clientId, clientSecret, scope: "events:read" }));
     await expectAllSequenced();
     const [seen, all] = [await readAll(backend), await readAll(platform.operator)];
     expect(seen.map((entry) => entry.event_id)).toEqual(all.map((entry) => entry.event_id));
-    const isOwn = ({ type }: Entry) => /^(client|key|session)\./.test(type);
+    const isOwn = ({ type }: Entry) =>
+      /^(client|key|session|upstream|webhook-endpoint|license|agreement)\b/.test(type) &&
+      type !== "agreement.published";
     expect(all.filter((entry) => entry.body === undefined)).toEqual([]);
     expect(seen.filter(isOwn).length).toBeGreaterThan(0);
+    expect(seen.some((entry) => entry.type === "upstream.registered")).toBe(true);
     expect(seen.filter((entry) => entry.body === undefined)).toEqual(seen.filter(isOwn));
   });
 
@@ -341,4 +378,8 @@ describe.skipIf(engine === "pglite")("two servers on one PostgreSQL", () => {
     expect(new Set(entries.map((entry) => entry.event_id)).size).toBe(entries.length);
     expect(await readAll(platform.operator, { after })).toEqual(entries);
   });
+});
+
+test("and the platform keeps its promises after all of it", async () => {
+  await checkPlatform({ ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
 });

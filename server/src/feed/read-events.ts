@@ -2,15 +2,16 @@ import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { readStatesForWebhooks } from "../datasets/lookup.ts";
 import { readLastPosition } from "../events/feed-store.ts";
+import { readersOf } from "../events/event-readers.ts";
 import { readEventBody } from "../events/store.ts";
 import { type Page, cutPage } from "../http/parameters.ts";
 import { type Principal, callerKey } from "../http/principal.ts";
 import { readOwnJson } from "../db/own-json.ts";
 import { describeChange, findSentBodies } from "../webhooks/lookup.ts";
-import { type FeedRow, type Range, readAllEvents, readCreatorsEvents, readOfferedEvents } from "./store.ts";
+import { type FeedRow, type Range, readAllEvents, readCreatorsEvents, readMarketplacesEvents } from "./store.ts";
 import type { WaitingReaders } from "./waiting-readers.ts";
 
-/** An event as the platform and creators read it; `body` is absent once it was erased, or is not for the reader. */
+/** An event as the platform and creators read it, and marketplaces what is about themselves; `body` is absent once it was erased, or is not for the reader. */
 export interface EventView {
   readonly position: string;
   readonly event_id: string;
@@ -20,7 +21,7 @@ export interface EventView {
   readonly body?: Readonly<Record<string, unknown>>;
 }
 
-/** An event as a marketplace reads it: the body of a webhook. */
+/** An event in an offered dataset as a marketplace reads it: the body of a webhook. */
 export interface WebhookView {
   readonly position: string;
   readonly at: string;
@@ -79,7 +80,7 @@ async function readRows(ctx: Context, principal: Principal, range: Range): Promi
     case "platform":
       return readAllEvents(ctx.db, range);
     case "marketplace":
-      return readOfferedEvents(ctx.db, principal.marketplaceId, range);
+      return readMarketplacesEvents(ctx.db, principal.marketplaceId, range);
     case "creator":
       return readCreatorsEvents(ctx.db, principal.creatorId, range);
     case "upstream":
@@ -93,26 +94,40 @@ async function viewsOf(
   principal: Principal,
   rows: readonly FeedRow[],
 ): Promise<readonly (EventView | WebhookView)[]> {
-  if (principal.kind === "marketplace") return webhookViews(ctx, principal.marketplaceId, rows);
-  return rows.map((row) => ({
+  if (principal.kind === "marketplace") {
+    const told = await webhookViews(
+      ctx,
+      principal.marketplaceId,
+      rows.filter((row) => row.audience === "offer"),
+    );
+    const own = rows.filter((row) => row.audience !== "offer").map((row) => eventView(principal, row));
+    return [...told, ...own].sort((left, right) => Number(left.position) - Number(right.position));
+  }
+  return rows.map((row) => eventView(principal, row));
+}
+
+function eventView(principal: Principal, row: FeedRow): EventView {
+  return {
     position: String(row.position),
     event_id: row.event_id,
     type: row.type,
     at: instantOf(row),
     aggregate: row.aggregate,
     ...bodyFor(principal, row),
-  }));
+  };
 }
 
-/** What is the operator's own to read: which clients, sessions and keys there are. */
-const OPERATORS_OWN = /^(client|session|key|oauth-key|master-key)\./;
 /** What creators read of a dataset that holds their works: not who did it, nor in which words. */
 const FOR_HELD = ["dataset_id", "version", "manifest_sha256", "items_root", "at"];
 
 /** Bodies hold pseudonyms, and reasons in free words, so each reader gets what they could read elsewhere too. */
 function bodyFor(principal: Principal, { event_id, type, audience, body: text }: FeedRow): Pick<EventView, "body"> {
-  if (text === null || (principal.kind === "platform" && OPERATORS_OWN.test(type))) return {};
+  if (text === null || (principal.kind === "platform" && readersOf(type).platform === "bare")) return {};
   const body = readEventBody(event_id, text);
+  if (audience === "marketplace") {
+    const { by: _whoDecided, ...own } = body;
+    return { body: own };
+  }
   if (audience !== "dataset") return { body };
   return { body: Object.fromEntries(Object.entries(body).filter(([member]) => FOR_HELD.includes(member))) };
 }

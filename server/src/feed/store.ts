@@ -11,7 +11,7 @@ export interface Range {
 export interface FeedRow {
   readonly position: number;
   readonly event_id: string;
-  readonly audience: "platform" | "creator" | "dataset" | "offer";
+  readonly audience: "platform" | "creator" | "dataset" | "offer" | "marketplace";
   readonly audience_id: string;
   readonly message_id: string | null;
   readonly type: string;
@@ -39,10 +39,10 @@ export async function readAllEvents(db: Db, { after, limit }: Range): Promise<re
 }
 
 /**
- * What happened in the datasets that were offered to a marketplace, in each from its offer on. Of
+ * What happened to a marketplace itself, and in the datasets that were offered to it, in each from its offer on. Of
  * each dataset no more is looked at than fits on the page, however many events there are.
  */
-export async function readOfferedEvents(
+export async function readMarketplacesEvents(
   db: Db,
   marketplaceId: string,
   { after, limit }: Range,
@@ -55,16 +55,20 @@ export async function readOfferedEvents(
         from dataset_offer offer
        where offer.marketplace_id = ${marketplaceId}
     ), found as (
-      select entry.*
-        from begun
-       cross join lateral (
-             select * from event_feed
-              where audience = 'offer' and audience_id = begun.dataset_id
-                and position > greatest(begun.first, ${after}::bigint) and begun.first is not null
-              order by position limit ${limit}) entry
-       order by entry.position limit ${limit}
+      (select * from event_feed
+        where audience = 'marketplace' and audience_id = ${marketplaceId} and position > ${after}
+        order by position limit ${limit})
+       union all
+      (select entry.*
+         from begun
+        cross join lateral (
+              select * from event_feed
+               where audience = 'offer' and audience_id = begun.dataset_id
+                 and position > greatest(begun.first, ${after}::bigint) and begun.first is not null
+               order by position limit ${limit}) entry
+        order by entry.position limit ${limit})
     )
-    select ${COLUMNS} from found ${WITH_EVENTS} order by found.position`.execute(db);
+    select ${COLUMNS} from found ${WITH_EVENTS} order by found.position limit ${limit}`.execute(db);
   return rows;
 }
 

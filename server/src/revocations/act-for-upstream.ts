@@ -1,10 +1,21 @@
-import { lockConsents } from "../consents/lookup.ts";
-import { lockContent } from "../content/lookup.ts";
+import { type ConsentRow, lockConsents } from "../consents/lookup.ts";
+import { resumeConsents, suspendConsents } from "../consents/suspend-consent.ts";
+import { type ContentRow, lockContent } from "../content/lookup.ts";
+import { resumeContent, suspendContent } from "../content/suspend-content.ts";
+import { readTouched } from "../datasets/lookup.ts";
 import { refreshDatasets } from "../datasets/render-dataset.ts";
 import type { Fact } from "../events/write-fact.ts";
-import { type Holding, type Suspendable, hold, letGo, lockSuspendable } from "./suspendable.ts";
-import { type SuspensionName, readHeldBy } from "./suspension-store.ts";
 import { openPromisedCases } from "./describe-effect.ts";
+import { recordHold } from "./restore-holds.ts";
+import { type Holding, isConsentOver } from "./suspendable.ts";
+import {
+  type HeldBy,
+  type SuspensionName,
+  deleteSuspensions,
+  insertSuspensions,
+  readHeldBy,
+  readSuspended,
+} from "./suspension-store.ts";
 import { type TouchedDataset, statesOf, takeBack } from "./take-back.ts";
 
 /** Consents and works of ours. */
@@ -24,9 +35,6 @@ export interface Actor {
   readonly reason: string;
 }
 
-/** What one fact lets go at most. */
-const MAX_LET_GO = 10_000;
-
 /** Revokes these consents and withdraws these works for good. What has ended already stays as it is. */
 export async function takeBackNamed(fact: Fact, { jtis, contentIds }: Named, actor: Actor): Promise<Acted> {
   const consents = await lockConsents(fact.trx, [...new Set(jtis)].sort());
@@ -41,52 +49,113 @@ export async function takeBackNamed(fact: Fact, { jtis, contentIds }: Named, act
 }
 
 /** Holds these consents and works suspended for one side; what has ended for good is left out. */
-export async function holdNamed(fact: Fact, { jtis, contentIds }: Named, side: Holding): Promise<Acted> {
-  const names = namesOf({ jtis, contentIds });
-  return onEach(fact, names, async (name, thing) => hold(fact, name, thing, side));
+export async function holdNamed(fact: Fact, named: Named, { holder, by, reason }: Holding): Promise<Acted> {
+  const locked = await lockNamed(fact, named);
+  const added = await insertSuspensions(fact.trx, namesOf(locked), { holder, reason, suspended_at: fact.now });
+  const isNew = setOf(added);
+  const isSuspended = setOf(
+    namesOf({ consents: locked.consents.filter(isHeldConsent), works: locked.works.filter(isHeldWork) }),
+  );
+  for (const name of added) {
+    const joined = { ...name, holder, is_held: true };
+    if (isSuspended(name)) recordHold(fact, joined, by);
+    else fact.keep({ holds: [joined] });
+  }
+  const changed = {
+    consents: locked.consents.filter((row) => isNew(nameOf(row)) && !isHeldConsent(row)),
+    works: locked.works.filter((row) => isNew(nameOf(row)) && !isHeldWork(row)),
+  };
+  const change = { by, reason, datasetsOf: locked.datasetsOf };
+  await suspendConsents(fact, changed.consents, change);
+  await suspendContent(fact, changed.works, change);
+  return actedOn(fact, locked, changed);
 }
 
-/** Lets go everything that a holder holds, and what stands again is no longer refused. */
+/**
+ * Lets go what a holder holds, up to a limit, and what stands again is no longer refused. What has
+ * ended meanwhile stays so, and is held no more.
+ */
 export async function letGoHeld(
   fact: Fact,
-  { holder, isPrefix }: { readonly holder: string; readonly isPrefix: boolean },
-  { by, reason }: Actor,
+  by: HeldBy,
+  actor: Actor,
 ): Promise<Acted & { readonly isComplete: boolean }> {
-  const held = await readHeldBy(fact.trx, { holder, isPrefix, limit: MAX_LET_GO });
-  const acted = await onEach(fact, held, async ({ kind, id, holder: one }, thing) => {
-    const { stands } = await letGo(fact, { kind, id }, thing, { holder: one, by, reason });
-    return stands;
-  });
-  return { ...acted, isComplete: held.length < MAX_LET_GO };
-}
-
-function namesOf({ jtis, contentIds }: Named): readonly SuspensionName[] {
-  return [
-    ...[...new Set(jtis)].sort().map((id) => ({ kind: "consent", id }) as const),
-    ...[...new Set(contentIds)].sort().map((id) => ({ kind: "content", id }) as const),
-  ];
-}
-
-async function onEach<N extends SuspensionName>(
-  fact: Fact,
-  names: readonly N[],
-  change: (name: N, thing: Suspendable) => Promise<boolean>,
-): Promise<Acted> {
-  const changed: N[] = [];
-  const touched: string[] = [];
-  const toRefresh: string[] = [];
-  for (const name of names) {
-    const thing = await lockSuspendable(fact, name);
-    if (thing === undefined || thing.over !== undefined) continue;
-    touched.push(...thing.datasetIds);
-    if (!(await change(name, thing))) continue;
-    changed.push(name);
-    toRefresh.push(...thing.datasetIds);
-  }
-  const refreshed = await refreshDatasets(fact, toRefresh);
-  return {
-    jtis: changed.filter(({ kind }) => kind === "consent").map(({ id }) => id),
-    contentIds: changed.filter(({ kind }) => kind === "content").map(({ id }) => id),
-    datasets: await statesOf(fact, touched, refreshed),
+  const held = await readHeldBy(fact.trx, by);
+  const idsOf = (kind: SuspensionName["kind"]) => held.filter((row) => row.kind === kind).map(({ id }) => id);
+  const locked = await lockNamed(fact, { jtis: idsOf("consent"), contentIds: idsOf("content") });
+  await deleteSuspensions(fact.trx, held);
+  const isStillHeld = setOf(await readSuspended(fact.trx, held));
+  const changed = {
+    consents: locked.consents.filter((row) => isHeldConsent(row) && !isStillHeld(nameOf(row))),
+    works: locked.works.filter((row) => isHeldWork(row) && !isStillHeld(nameOf(row))),
   };
+  const stands = setOf(namesOf(changed));
+  for (const { kind, id, holder } of held) {
+    const left = { kind, id, holder, is_held: false };
+    if (stands({ kind, id })) fact.keep({ holds: [left] });
+    else recordHold(fact, left, actor.by);
+  }
+  const change = { ...actor, datasetsOf: locked.datasetsOf };
+  await resumeConsents(fact, changed.consents, change);
+  await resumeContent(fact, changed.works, change);
+  return { ...(await actedOn(fact, locked, changed)), isComplete: held.length < by.limit };
+}
+
+/** Rows that are held locked until the commit. */
+interface Rows {
+  readonly consents: readonly ConsentRow[];
+  readonly works: readonly ContentRow[];
+}
+
+interface Locked extends Rows {
+  /** The datasets a version of which a consent or a work is in; no two are named alike. */
+  readonly datasetsOf: (id: string) => readonly string[];
+}
+
+/** Locks what has not ended for good. */
+async function lockNamed(fact: Fact, { jtis, contentIds }: Named): Promise<Locked> {
+  const consents = await lockConsents(fact.trx, [...new Set(jtis)].sort());
+  const works = await lockContent(fact.trx, [...new Set(contentIds)].sort());
+  const standing = {
+    consents: consents.filter((row) => !isConsentOver(fact, row)),
+    works: works.filter((row) => row.withdrawn_at === null),
+  };
+  const isConsent = new Set(standing.consents.map((row) => row.jti));
+  const touched = await readTouched(fact.trx, {
+    jtis: [...isConsent],
+    contentIds: standing.works.map((row) => row.content_id),
+  });
+  const datasetsOf = (id: string) => (isConsent.has(id) ? touched.byConsents([id]) : touched.byWorks([id]));
+  return { ...standing, datasetsOf };
+}
+
+async function actedOn(fact: Fact, locked: Locked, changed: Rows): Promise<Acted> {
+  const datasetIdsOf = (rows: Rows) => namesOf(rows).flatMap(({ id }) => locked.datasetsOf(id));
+  const refreshed = await refreshDatasets(fact, [...new Set(datasetIdsOf(changed))]);
+  return {
+    jtis: changed.consents.map((row) => row.jti),
+    contentIds: changed.works.map((row) => row.content_id),
+    datasets: await statesOf(fact, datasetIdsOf(locked), refreshed),
+  };
+}
+
+function isHeldConsent({ state }: ConsentRow): boolean {
+  return state === "suspended";
+}
+
+function isHeldWork({ suspended_at }: ContentRow): boolean {
+  return suspended_at !== null;
+}
+
+function nameOf(row: ConsentRow | ContentRow): SuspensionName {
+  return "jti" in row ? { kind: "consent", id: row.jti } : { kind: "content", id: row.content_id };
+}
+
+function namesOf({ consents, works }: Rows): readonly SuspensionName[] {
+  return [...consents, ...works].map(nameOf);
+}
+
+function setOf(names: readonly SuspensionName[]): (name: SuspensionName) => boolean {
+  const keys = new Set(names.map(({ kind, id }) => `${kind} ${id}`));
+  return ({ kind, id }) => keys.has(`${kind} ${id}`);
 }

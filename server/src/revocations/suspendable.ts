@@ -1,5 +1,5 @@
 import { type Refusal, formatInstant } from "@licet/protocol";
-import { resumeConsent, suspendConsent } from "../consents/suspend-consent.ts";
+import { resumeConsents, suspendConsents } from "../consents/suspend-consent.ts";
 import { type ConsentRow, lockConsents } from "../consents/lookup.ts";
 import { resumeContent, suspendContent } from "../content/suspend-content.ts";
 import { type ContentRow, lockContent } from "../content/lookup.ts";
@@ -107,18 +107,25 @@ const LOCKERS: Readonly<Record<SuspensionName["kind"], (fact: Fact, id: string) 
 
 async function suspendableConsent(fact: Fact, row: ConsentRow): Promise<Suspendable> {
   const touched = await readTouched(fact.trx, { jtis: [row.jti], contentIds: [] });
-  const hasEnded = row.state === "revoked" || row.state === "expired";
-  const isOver = hasEnded || row.expires_at <= fact.now;
   return {
     creatorId: row.creator_id,
     isSuspended: row.state === "suspended",
-    over: isOver
-      ? { code: "conflict", detail: `the consent ${row.jti} is ${hasEnded ? row.state : "expired"}, for good` }
+    over: isConsentOver(fact, row)
+      ? { code: "conflict", detail: `the consent ${row.jti} is ${hasEnded(row) ? row.state : "expired"}, for good` }
       : undefined,
     datasetIds: touched.byConsents([row.jti]),
-    suspend: (change) => suspendConsent(fact, row, change),
-    resume: (change) => resumeConsent(fact, row, change),
+    suspend: (change) => suspendConsents(fact, [row], withDatasets(change)),
+    resume: (change) => resumeConsents(fact, [row], withDatasets(change)),
   };
+}
+
+/** True of a consent about which nothing can change any more. */
+export function isConsentOver({ now }: Pick<Fact, "now">, row: ConsentRow): boolean {
+  return hasEnded(row) || row.expires_at <= now;
+}
+
+function hasEnded({ state }: ConsentRow): boolean {
+  return state === "revoked" || state === "expired";
 }
 
 async function suspendableContent(fact: Fact, row: ContentRow): Promise<Suspendable> {
@@ -134,9 +141,13 @@ async function suspendableContent(fact: Fact, row: ContentRow): Promise<Suspenda
             detail: `${row.content_id} was withdrawn at ${formatInstant(row.withdrawn_at)}, for good`,
           },
     datasetIds: touched.byWorks([row.content_id]),
-    suspend: (change) => suspendContent(fact, row, change),
-    resume: (change) => resumeContent(fact, row, change),
+    suspend: (change) => suspendContent(fact, [row], withDatasets(change)),
+    resume: (change) => resumeContent(fact, [row], withDatasets(change)),
   };
+}
+
+function withDatasets({ by, reason, datasetIds }: Change) {
+  return { by, reason, datasetsOf: () => datasetIds };
 }
 
 function suspendableDataset(fact: Fact, row: DatasetRow): Suspendable {

@@ -16,6 +16,47 @@ export async function insertSuspension(trx: Trx, row: Insertable<Tables["suspens
   return inserted.length > 0;
 }
 
+/** Holds all of this for one holder; answers what the same holder did not hold before. */
+export async function insertSuspensions(
+  trx: Trx,
+  names: readonly SuspensionName[],
+  { holder, reason, suspended_at }: Pick<SuspensionRow, "holder" | "reason" | "suspended_at">,
+): Promise<readonly SuspensionName[]> {
+  const { rows } = await sql<SuspensionName>`
+    insert into suspension (kind, id, holder, reason, suspended_at)
+    select kind, id, ${holder}, ${reason}, ${suspended_at}::bigint
+      from unnest(${kindsOf(names)}::text[], ${idsOf(names)}::text[]) as named (kind, id)
+        on conflict do nothing
+    returning kind, id`.execute(trx);
+  return rows;
+}
+
+export async function deleteSuspensions(trx: Trx, held: readonly Held[]): Promise<void> {
+  await sql`
+    delete from suspension
+     using unnest(${kindsOf(held)}::text[], ${idsOf(held)}::text[], ${held.map(({ holder }) => holder)}::text[])
+           as named (kind, id, holder)
+     where (suspension.kind, suspension.id, suspension.holder) = (named.kind, named.id, named.holder)`.execute(trx);
+}
+
+/** Which of these anybody holds suspended. */
+export async function readSuspended(trx: Trx, names: readonly SuspensionName[]): Promise<readonly SuspensionName[]> {
+  const { rows } = await sql<SuspensionName>`
+    select distinct kind, id from suspension
+     where (kind, id) in (select * from unnest(${kindsOf(names)}::text[], ${idsOf(names)}::text[]))`.execute(trx);
+  return rows;
+}
+
+export type Held = Pick<SuspensionRow, "kind" | "id" | "holder">;
+
+function kindsOf(names: readonly SuspensionName[]): readonly string[] {
+  return names.map(({ kind }) => kind);
+}
+
+function idsOf(names: readonly SuspensionName[]): readonly string[] {
+  return names.map(({ id }) => id);
+}
+
 export async function deleteSuspension(
   trx: Trx,
   { kind, id, holder }: Pick<SuspensionRow, "kind" | "id" | "holder">,
@@ -41,19 +82,32 @@ export async function readSuspensions(trx: Trx, { kind, id }: SuspensionName): P
     .execute();
 }
 
-/** What one holder, or every holder whose name begins so, holds suspended; consents before works. */
-export async function readHeldBy(
-  trx: Trx,
-  { holder, isPrefix, limit }: { readonly holder: string; readonly isPrefix: boolean; readonly limit: number },
-): Promise<readonly SuspensionRow[]> {
+/** What is held, by one holder or by every holder whose name begins so. */
+export interface HeldBy {
+  readonly holder: string;
+  readonly isPrefix: boolean;
+  readonly limit: number;
+}
+
+/** Consents before works. */
+export async function readHeldBy(trx: Trx, by: HeldBy): Promise<readonly Held[]> {
+  return selectHeldBy(trx, by).execute();
+}
+
+/** By ranges that the index on holders has: no letter comes after the last one of Unicode. */
+export function selectHeldBy(trx: Trx, { holder, isPrefix, limit }: HeldBy) {
+  const name = sql`holder collate "C"`;
   return trx
     .selectFrom("suspension")
-    .selectAll()
-    .$if(!isPrefix, (query) => query.where("holder", "=", sql<SuspensionRow["holder"]>`${holder}`))
-    .$if(isPrefix, (query) => query.where(sql<boolean>`starts_with(holder, ${holder})`))
+    .select(["kind", "id", "holder"])
+    .$if(!isPrefix, (query) => query.where(sql<boolean>`${name} = ${holder}`))
+    .$if(isPrefix, (query) =>
+      query.where(sql<boolean>`${name} >= ${holder} and ${name} < ${`${holder}${LAST_LETTER}`}`),
+    )
     .orderBy("kind")
     .orderBy("id")
     .orderBy("holder")
-    .limit(limit)
-    .execute();
+    .limit(limit);
 }
+
+const LAST_LETTER = "\u{10FFFF}";

@@ -69,6 +69,7 @@ describe("GET /metrics", () => {
     expect(valueOf(text, 'licet_events_unhandled{queue="fan-out"}')).toBeGreaterThanOrEqual(0);
     expect(valueOf(text, 'licet_signing_key_left_seconds{purpose="document"}')).toBeGreaterThan(0);
     expect(valueOf(text, 'licet_database_pool_connections{state="idle"}') !== undefined).toBe(engine === "postgres");
+    expect(valueOf(text, "licet_feed_lag_seconds")).toBeGreaterThanOrEqual(0);
     expect(text).toContain("nodejs_eventloop_lag_seconds");
     expect(text).toContain("process_resident_memory_bytes");
   });

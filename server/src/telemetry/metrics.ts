@@ -32,6 +32,8 @@ export interface DatabaseMeasures {
   readonly endpoints: { readonly failing: number; readonly disabled: number };
   readonly unhandled: readonly { readonly queue: string; readonly count: number; readonly oldestSeconds: number }[];
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
+  /** Of the event that has waited longest for a position in the feed. */
+  readonly feedLagSeconds: number;
   readonly pendingOffers: number;
   /** What does not fit together, and when everything was last compared; undefined when it never was. */
   readonly reconciliation: {
@@ -188,6 +190,7 @@ const GAUGES = {
   ],
   eventsUnhandled: ["licet_events_unhandled", "Events that a queue has not dealt with", "queue"],
   eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
+  feedLag: ["licet_feed_lag_seconds", "Age of the oldest event that has no position in the feed yet"],
   offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
   findings: ["licet_reconciliation_findings", "Open findings of the reconciliation", "kind"],
   reconciled: [
@@ -234,6 +237,7 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   set("deliveriesOverdue", measured.deliveries.overdueSeconds);
   set("endpointsFailing", measured.endpoints.failing);
   set("endpointsDisabled", measured.endpoints.disabled);
+  set("feedLag", measured.feedLagSeconds);
   set("offersPending", measured.pendingOffers);
   set("reconciled", measured.reconciliation.lastDoneAt ?? 0);
   for (const { kind, count } of measured.reconciliation.open) set("findings", count, { kind });

@@ -114,6 +114,24 @@ describe("what an upstream takes back", () => {
     expect(await eventsOf()).toHaveLength(2);
   });
 
+  test("under an id that said something else before is carried out, and refused as a conflict", async () => {
+    const event_id = uniqueId("evt_");
+    expectStatus(await send("granted", { event_id, content_id: theirs.contents[0] }), 200);
+    for (const change of ["resumed", "suspended", "suspended"]) {
+      const answer = await send(change, { event_id, content_id: theirs.contents[0] });
+      expect(answer).toMatchObject({ status: 409, body: { code: "conflict" } });
+      expect(await bitOf(0)).toBe(change === "suspended" ? SUSPENDED : VALID);
+    }
+    expect(await send("revoked", { event_id, content_id: theirs.contents[1] })).toMatchObject({ status: 409 });
+    expect([await bitOf(0), await bitOf(1)]).toEqual([SUSPENDED, REVOKED]);
+    expect((await send("granted", { event_id, content_id: theirs.contents[0] })).status).toBe(200);
+    expect((await eventsOf()).map((event: { change: string }) => event.change)).toEqual([
+      "granted",
+      "suspended",
+      "revoked",
+    ]);
+  });
+
   test("several times at once is taken once", async () => {
     const event = { event_id: uniqueId("evt_"), content_id: theirs.contents[0] };
     const answers = await Promise.all(Array.from({ length: 6 }, () => send("revoked", event)));
@@ -209,6 +227,13 @@ describe("what an upstream suspends", () => {
     expect(await bitOf(0)).toBe(SUSPENDED);
     expect((await send("resumed", { ...work, sequence: 4 })).body.effect).toBe("applied");
     expect(await bitOf(0)).toBe(VALID);
+  });
+
+  test("stands again although something newer that refuses nothing was taken before its lifting", async () => {
+    expectStatus(await send("suspended", { sequence: 5 }), 200);
+    expectStatus(await send("published", { sequence: 9 }), 200);
+    expect((await send("resumed", { sequence: 8 })).body).toMatchObject({ effect: "applied", changed_count: 2 });
+    expect([await bitOf(0), await bitOf(1)]).toEqual([VALID, VALID]);
   });
 
   test("is suspended also by a message that is older than what is known, because it refuses", async () => {

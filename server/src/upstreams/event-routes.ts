@@ -3,9 +3,10 @@ import { CHANGES, MAX_WEBHOOK_BYTES, NOTICES, formatInstant } from "@licet/proto
 import type { Context } from "../context.ts";
 import { type Api, defineRoute, jsonAnswer, noteDataset, unwrap } from "../http/api.ts";
 import { countOf, cutPage, identifierSchema, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
-import { type EventAnswer, acceptUpstreamEvent } from "./accept-event.ts";
+import { acceptUpstreamEvent } from "./accept-event.ts";
 import { type UpstreamEventRow, readEvents } from "./event-store.ts";
 import { requireUpstream } from "./register-upstream.ts";
+import type { EventAnswer } from "./save-event.ts";
 import { verifyUpstreamEvent } from "./verify-event.ts";
 
 const tags = ["upstreams"];

@@ -1,3 +1,4 @@
+import { REFUSING_CHANGES } from "@licet/protocol";
 import type { Insertable, Selectable } from "kysely";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
@@ -25,7 +26,7 @@ export async function findEvent(
 /** What one message is about: a work, a consent, or the whole dataset. */
 export type Subject = Pick<UpstreamEventRow, "dataset_id" | "content_id" | "jti">;
 
-/** True when something newer about the very same was taken already. */
+/** True when something newer that refuses the very same was taken already; what else was said of it does not count. */
 export async function isOutdated(
   trx: Trx,
   upstreamId: string,
@@ -39,6 +40,7 @@ export async function isOutdated(
     .where("dataset_id", "=", dataset_id)
     .where("content_id", "is not distinct from", content_id)
     .where("jti", "is not distinct from", jti)
+    .where("change", "=", anyOf(REFUSING_CHANGES))
     .where("sequence", ">", sequence)
     .limit(1)
     .execute();

@@ -13,9 +13,11 @@ import {
 import { beforeEach, expect, test } from "vitest";
 import { expectStatus, uniqueId } from "../../../test/fixtures/actors.ts";
 import type { Answer } from "../../../test/fixtures/caller.ts";
+import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { CONSENT_UPDATED, type Upstream, registerUpstream } from "../../../test/fixtures/upstreams.ts";
 import { startSink } from "../../../test/fixtures/webhook-sink.ts";
+import { saveKeySet } from "./store.ts";
 
 /** An upstream that is nothing but its key set, so that a test holds its private keys. */
 const sink = await startSink();
@@ -111,6 +113,20 @@ test("an older key set does not bring a revoked key back", async () => {
   expect(await send(webhookKey.signer)).toMatchObject({ status: 502, body: { code: "document_rolled_back" } });
 });
 
+test("an older key set does not take the place of a newer one that somebody kept meanwhile", async () => {
+  const [newer, older] = [seq + 1, seq];
+  const { db } = platform.server.ctx;
+  const save = (key_set_seq: number) =>
+    saveKeySet(db, upstream.upstreamId, { key_set: `${key_set_seq}`, key_set_seq, key_set_read_at: now() });
+  expect([await save(newer), await save(older), await save(newer)]).toEqual([true, false, true]);
+  const kept = await db
+    .selectFrom("upstream")
+    .select("key_set_seq")
+    .where("upstream_id", "=", upstream.upstreamId)
+    .execute();
+  expect(kept).toEqual([{ key_set_seq: newer }]);
+});
+
 test("a key set that somebody else signed, or that is away, is not believed", async () => {
   const stranger = await newKey("document");
   const own = documentKey;
@@ -126,4 +142,8 @@ test("a key set that is away for a while keeps nobody from taking back", async (
   clock.advance(60);
   sink.reply(KEYS, () => ({ status: 503 }));
   expectStatus(await send(webhookKey.signer), 200);
+});
+
+test("and the platform keeps its promises after all of it", async () => {
+  await checkPlatform({ ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
 });

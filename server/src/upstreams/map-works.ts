@@ -1,13 +1,14 @@
-import { type Offence, REFUSING_CHANGES, type Result, accept } from "@licet/protocol";
-import { findConsents } from "../consents/lookup.ts";
-import { readContentById } from "../content/lookup.ts";
+import { type Offence, REFUSING_CHANGES, type Result, accept, refuse } from "@licet/protocol";
+import { lockConsents } from "../consents/lookup.ts";
+import { lockContent } from "../content/lookup.ts";
 import type { Context } from "../context.ts";
+import type { KeptMapping } from "../events/journal-entry.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { actorOf, type Principal } from "../http/principal.ts";
-import type { EventAnswer } from "./accept-event.ts";
+import type { EventAnswer } from "./save-event.ts";
 import { type UpstreamEventRow, readEventsAbout } from "./event-store.ts";
 import { lockLiving } from "./register-upstream.ts";
-import { deleteConsent, deleteWork, insertConsents, insertWorks } from "./work-store.ts";
+import { deleteConsent, deleteWork, findCrowdedName, insertConsents, insertWorks } from "./work-store.ts";
 
 /** A work of ours, by every name under which the upstream may take it back. */
 export interface MappedWork {
@@ -25,6 +26,9 @@ export interface MappedConsent {
 
 export type Mapping = MappedWork | MappedConsent;
 
+/** What one message may be about: all of it falls in one fact. */
+const MAX_UNDER_ONE_NAME = 10_000;
+
 export interface MappingChange {
   readonly principal: Principal;
   readonly mappings: readonly Mapping[];
@@ -33,7 +37,8 @@ export interface MappingChange {
 /**
  * Says which works and consents of ours are carried for an upstream, all of them or none. What is
  * mapped so already stays. Refuses `not_found`, `upstream_ended`, and with the offenders named
- * `input_invalid`: what does not exist here, and what the upstream took back, or suspended, before.
+ * `input_invalid`: what does not exist here, and what the upstream took back, or suspended, before;
+ * `conflict` when one name would stand for too much.
  */
 export async function mapWorks(
   ctx: Context,
@@ -58,7 +63,13 @@ export async function mapWorks(
       .filter(isConsent)
       .map((consent) => ({ ...consent, upstream_id: upstreamId, mapped_at: fact.now }));
     const mapped = (await insertWorks(fact.trx, works)) + (await insertConsents(fact.trx, consents));
-    recordChange(fact, "upstream.works-mapped", { upstreamId, principal, count: mapped });
+    const crowded = await findCrowdedName(fact.trx, upstreamId, { limit: MAX_UNDER_ONE_NAME, works, consents });
+    if (crowded !== undefined)
+      return refuse(
+        "conflict",
+        `expected at most ${MAX_UNDER_ONE_NAME} works, and as many consents, under one name of the upstream: ${crowded} would have more`,
+      );
+    recordChange(fact, "upstream.works-mapped", { upstreamId, principal, mappings, count: mapped });
     return accept({ mapped, unchanged: mappings.length - mapped });
   });
 }
@@ -78,7 +89,7 @@ export async function unmapWorks(
       const wasMapped = isWork(named) ? await deleteWork(fact.trx, named) : await deleteConsent(fact.trx, named);
       if (wasMapped) removed += 1;
     }
-    recordChange(fact, "upstream.works-unmapped", { upstreamId, principal, count: removed });
+    recordChange(fact, "upstream.works-unmapped", { upstreamId, principal, mappings, count: removed });
     return accept({ removed });
   });
 }
@@ -86,14 +97,21 @@ export async function unmapWorks(
 function recordChange(
   fact: Fact,
   type: "upstream.works-mapped" | "upstream.works-unmapped",
-  {
-    upstreamId,
-    principal,
-    count,
-  }: { readonly upstreamId: string; readonly principal: Principal; readonly count: number },
+  { upstreamId, principal, mappings, count }: RecordedChange,
 ): void {
   if (count === 0) return;
+  fact.keep({ mappings: mappings.map((mapping) => keptOf(upstreamId, mapping, type === "upstream.works-mapped")) });
   fact.record({ type, aggregate: upstreamId, body: { upstream_id: upstreamId, by: actorOf(principal), count } });
+}
+
+interface RecordedChange extends MappingChange {
+  readonly upstreamId: string;
+  readonly count: number;
+}
+
+function keptOf(upstream_id: string, mapping: Mapping, is_mapped: boolean): KeptMapping {
+  const none = { content_id: null, jti: null, upstream_dataset_id: null, upstream_content_id: null };
+  return { ...none, ...mapping, upstream_id, is_mapped };
 }
 
 function isWork<M extends Mapping>(mapping: M): mapping is M & MappedWork {
@@ -110,9 +128,10 @@ async function findOffences(fact: Fact, upstreamId: string, mappings: readonly M
   const consents = mappings.filter(isConsent);
   const contentIds = works.map((work) => work.content_id);
   const jtis = consents.map((consent) => consent.jti);
+  // The inserts refer to these rows and would lock them in the order of the request.
   const known = new Set([
-    ...(await readContentById(fact.trx, contentIds)).map((row) => row.content_id),
-    ...(await findConsents(fact.trx, jtis)).map((row) => row.jti),
+    ...(await lockConsents(fact.trx, [...new Set(jtis)].sort())).map((row) => row.jti),
+    ...(await lockContent(fact.trx, [...new Set(contentIds)].sort())).map((row) => row.content_id),
   ]);
   const refused = refusedBy(
     await readEventsAbout(fact.trx, upstreamId, {

@@ -10,6 +10,7 @@ import {
   registerMarketplace,
   registerWork,
 } from "../../../test/fixtures/actors.ts";
+import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { freePort, startPlatform } from "../../../test/fixtures/platform.ts";
 import { readStatusBit } from "../../../test/fixtures/status-bit.ts";
 import { CONSENT_UPDATED, mapWorks } from "../../../test/fixtures/upstreams.ts";
@@ -115,4 +116,8 @@ test("what is revoked there is withdrawn here", async () => {
       withdrawn_content_ids: expect.arrayContaining([carried]),
     }),
   );
+});
+
+test("and the platform keeps its promises after all of it", async () => {
+  await checkPlatform({ ...ours, now: () => Math.floor(ours.clock.nowMs() / 1_000) });
 });

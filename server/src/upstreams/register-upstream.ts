@@ -34,6 +34,8 @@ export interface RegisteredUpstream {
 /** A platform carries works for a few others. */
 const MAX_UPSTREAMS = 1_000;
 const SECRET_BYTES = 32;
+/** What ending an upstream lets go in one call. */
+const MAX_LET_GO = 10_000;
 
 /** Refuses `already_exists`, `conflict`, and `url_forbidden` when its key set could never be read. */
 export async function registerUpstream(ctx: Context, input: NewUpstream): Promise<Result<RegisteredUpstream>> {
@@ -111,6 +113,15 @@ export async function rotateUpstreamSecret(
   });
 }
 
+/**
+ * Replaces a secret that was rotated after the backup that is restored by one that nobody knows: the
+ * one of the backup may have leaked, and the one that came after it is lost.
+ * Refuses `not_found` and `upstream_ended`.
+ */
+export async function loseUpstreamSecret(ctx: Context, upstreamId: string): Promise<Result<unknown>> {
+  return rotateUpstreamSecret(ctx, upstreamId, { overlapSeconds: 0, secret: undefined });
+}
+
 export interface EndedUpstream {
   readonly upstream: UpstreamRow;
   /** What it held suspended and stands again, when that was asked for. */
@@ -139,7 +150,7 @@ export async function endUpstream(
           old_secret_until: null,
         })
       : found.value;
-    const held = { holder: `upstream:${upstreamId}/`, isPrefix: true };
+    const held = { holder: `upstream:${upstreamId}/`, isPrefix: true, limit: MAX_LET_GO };
     return accept({
       upstream,
       resumed: letsGo ? await letGoHeld(fact, held, { by, reason: "upstream_ended" }) : undefined,

@@ -40,6 +40,22 @@ export async function updateUpstream(
     .executeTakeFirstOrThrow();
 }
 
+/** Keeps a key set as it was read, unless a newer one is kept, also by somebody who read it meanwhile; answers whether. */
+export async function saveKeySet(
+  db: Db,
+  upstreamId: string,
+  row: { readonly key_set: string; readonly key_set_seq: number; readonly key_set_read_at: number },
+): Promise<boolean> {
+  const saved = await db
+    .updateTable("upstream")
+    .set(row)
+    .where("upstream_id", "=", upstreamId)
+    .where("key_set_seq", "<=", row.key_set_seq)
+    .returning("upstream_id")
+    .execute();
+  return saved.length > 0;
+}
+
 export async function countUpstreams(trx: Trx): Promise<number> {
   const { count } = await trx
     .selectFrom("upstream")

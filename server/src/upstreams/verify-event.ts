@@ -5,7 +5,6 @@ import {
   type Result,
   accept,
   parseJsonObject,
-  readKeySet,
   refuse,
   verifyKeySet,
   verifyWebhook,
@@ -14,7 +13,7 @@ import {
 } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { keySetUrl, secretsOf } from "./register-upstream.ts";
-import { type UpstreamRow, findUpstreamByEndpoint, updateUpstream } from "./store.ts";
+import { type UpstreamRow, findUpstreamByEndpoint, saveKeySet } from "./store.ts";
 
 /** A key set is read again after so long: a key that was revoked verifies nothing after that. */
 const KEY_SET_SECONDS = 60;
@@ -95,20 +94,10 @@ async function fetchKeys(ctx: Context, upstream: UpstreamRow): Promise<Result<Ke
   if (!parsed.ok) return refuse("document_invalid", `${url}: ${parsed.refusal.detail}`);
   const keys = await verifyKeySet(parsed.value, upstream.origin, nowSeconds(ctx), optionsOf(ctx));
   if (!keys.ok) return keys;
-  const keptSeq = seqOf(upstream.key_set);
-  if (keys.value.seq < keptSeq)
-    return refuse("document_rolled_back", `${url}: expected seq ${keptSeq} or more, got ${keys.value.seq}`);
-  await updateUpstream(ctx.db, upstream.upstream_id, {
-    key_set: answer.value.body,
-    key_set_read_at: nowSeconds(ctx),
-  });
-  return keys;
-}
-
-function seqOf(text: string | null): number {
-  const parsed = text === null ? undefined : parseJsonObject(text);
-  const kept = parsed?.ok === true ? readKeySet(parsed.value) : undefined;
-  return kept?.ok === true ? kept.value.seq : 0;
+  const { seq } = keys.value;
+  const row = { key_set: answer.value.body, key_set_seq: seq, key_set_read_at: nowSeconds(ctx) };
+  if (await saveKeySet(ctx.db, upstream.upstream_id, row)) return keys;
+  return refuse("document_rolled_back", `${url}: expected a seq no lower than one that was seen before, got ${seq}`);
 }
 
 function optionsOf({ config }: Pick<Context, "config">): { readonly allowTest: boolean } {

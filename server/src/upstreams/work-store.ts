@@ -1,4 +1,5 @@
 import { type Selectable, sql } from "kysely";
+import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 
@@ -27,6 +28,35 @@ export async function insertConsents(trx: Trx, rows: readonly UpstreamConsentRow
     .returning("jti")
     .execute();
   return inserted.length;
+}
+
+/** One of the upstream's names in these mappings under which more than the limit is mapped, if there is one. */
+export async function findCrowdedName(
+  trx: Trx,
+  upstreamId: string,
+  {
+    limit,
+    works,
+    consents,
+  }: {
+    readonly limit: number;
+    readonly works: readonly UpstreamWorkRow[];
+    readonly consents: readonly UpstreamConsentRow[];
+  },
+): Promise<string | undefined> {
+  const columns = ["upstream_dataset_id", "upstream_content_id", "upstream_jti"] as const;
+  const asked = [
+    ...columns.map((column) => ({ table: "upstream_work", column, rows: works.map((row) => row[column]) })),
+    { table: "upstream_consent", column: "upstream_jti", rows: consents.map((row) => row.upstream_jti) },
+  ];
+  for (const { table, column, rows } of asked.filter((each) => each.rows.length > 0)) {
+    const found = await sql<{ readonly name: string }>`
+      select ${sql.ref(column)} as name from ${sql.table(table)}
+       where upstream_id = ${upstreamId} and ${sql.ref(column)} = ${anyOf([...new Set(rows)])}
+       group by 1 having count(*) > ${limit} limit 1`.execute(trx);
+    if (found.rows[0] !== undefined) return found.rows[0].name;
+  }
+  return undefined;
 }
 
 /** Answers whether it was mapped. */
