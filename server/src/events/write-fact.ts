@@ -47,9 +47,7 @@ const RETRYABLE = new Set(["40001", "40P01", "23505"]);
  * what it refused is in the journal.
  * A refusal rolls everything back.
  *
- * Everybody takes row locks in one order: drafts, consents, content items, datasets, license
- * requests, licenses, status lists, documents; each by id. What says on whose behalf
- * it happens, an upstream, comes before them.
+ * Everybody takes locks in the one order that docs/architecture.md lists ("A fact").
  */
 export async function writeFact<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<Result<T>> {
   return ctx.tracing.within({ name: "fact" }, (span) => writeUntilDone(ctx, work, span));

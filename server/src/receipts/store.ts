@@ -1,5 +1,6 @@
 import { type JsonObject, type UsageReceipt, parseJsonObject } from "@licet/protocol";
 import { type Insertable, type Selectable, sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import { anyOf } from "../db/any-of.ts";
@@ -24,12 +25,9 @@ export async function findReceiptsById(db: Db, receiptId: string): Promise<reado
   return db.selectFrom("usage_receipt").selectAll().where("receipt_id", "=", receiptId).orderBy("sequence").execute();
 }
 
-/** Whoever inserts holds this lock until the commit, so that receipts are numbered in the order in which they can be read. */
-const RECEIPT_LOCK = 7_265_381;
-
 /** Inserts a receipt, as the last thing its fact does: a reader who has seen a `sequence` never misses a lower one. */
 export async function insertReceipt(trx: Trx, row: Insertable<Tables["usage_receipt"]>): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${RECEIPT_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.receipts}::bigint)`.execute(trx);
   await trx.insertInto("usage_receipt").values(row).execute();
 }
 
