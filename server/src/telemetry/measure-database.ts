@@ -20,6 +20,7 @@ interface Row {
   readonly journal_waiting: number;
   readonly journal_ms: number | null;
   readonly pending_offers: number;
+  readonly keys: number;
 }
 
 /** What waits in the database, asked at most every two seconds. */
@@ -39,7 +40,8 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
              where failing_since_ms is not null and disabled_at is null and deleted_at is null) as failing,
            (select count(*)::int from webhook_endpoint
              where disabled_reason in ('gone', 'failing') and deleted_at is null) as disabled,
-           (select count(*)::int from dataset_offer where state = 'pending') as pending_offers
+           (select count(*)::int from dataset_offer where state = 'pending') as pending_offers,
+           (select count(*)::int from signing_key) as keys
       from (select count(*)::int as waiting, min(created_at_ms)::float8 as oldest_ms,
                    min(next_attempt_at_ms)::float8 as due_ms
               from (select created_at_ms, next_attempt_at_ms from webhook_delivery
@@ -58,6 +60,7 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
     journal: { waiting: row.journal_waiting, oldestSeconds: ageOf(row.journal_ms, nowMs) },
     pendingOffers: row.pending_offers,
     unhandled: await measureQueues(db, nowMs),
+    keysListed: row.keys,
     keys: await measureKeys(db, Math.floor(nowMs / 1_000)),
   };
 }

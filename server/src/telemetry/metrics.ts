@@ -33,6 +33,7 @@ export interface DatabaseMeasures {
   readonly unhandled: readonly { readonly queue: string; readonly count: number; readonly oldestSeconds: number }[];
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
   readonly pendingOffers: number;
+  readonly keysListed: number;
   readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
 }
 
@@ -185,6 +186,7 @@ const GAUGES = {
   eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
   offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
   keyAge: ["licet_signing_key_age_seconds", "Age of the key that signs", "purpose"],
+  keysListed: ["licet_key_set_keys", "Keys in the key set, which keeps them all; beyond 900 none is made"],
   keyLeft: ["licet_signing_key_left_seconds", "How long the key that signs is still valid", "purpose"],
 } as const satisfies Record<string, readonly [name: string, help: string, label?: string]>;
 
@@ -228,6 +230,7 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
     set("eventsUnhandled", count, { queue });
     set("eventsLag", oldestSeconds, { queue });
   }
+  set("keysListed", measured.keysListed);
   for (const { purpose, ageSeconds, leftSeconds } of measured.keys) {
     set("keyAge", ageSeconds, { purpose });
     set("keyLeft", leftSeconds, { purpose });
