@@ -131,7 +131,7 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
     };
     const documents = await ctx.documents.write(trx, renderers, now);
     // Last, so that its row is held for a moment only.
-    const marked = await carriedOutMark()?.(trx);
+    const marked = await carriedOutMark()?.(trx, { hasEvents: events.length > 0 });
     if (marked?.ok === false) throw new Refused(marked.refusal);
     return { result: outcome, documents, journal };
   });
