@@ -92,6 +92,23 @@ describe("a version that is published by hand", () => {
     await checkPlatform({ ...platform, now });
   });
 
+  test("does not end a version that pins another revision of a work", async () => {
+    const { creator, dataset_id, works, revoke } = await prepare(2);
+    const { body: held } = expectStatus(await operator.get(`/api/v1/content/${works[0]}`), 200);
+    const { canonical_url, mime_type, created_at } = held;
+    const changed = await operator.post("/api/v1/content", {
+      creator_id: creator.creatorId,
+      canonical_url,
+      mime_type,
+      created_at,
+      sha256: "b".repeat(64),
+    });
+    expect(changed.body).toMatchObject({ content_id: works[0], revision: 2 });
+    await giveConsent(creator, { subject: `content:${works[0]}` });
+    await revoke(1);
+    expect(await publish(works.slice(0, 1), dataset_id)).toMatchObject({ version: 2, min_valid_version: 1 });
+  });
+
   test("ends what it replaces, up to the first version that must stay", async () => {
     const { works, dataset_id, revoke } = await prepare();
     await publish(works.slice(0, 3), dataset_id);
