@@ -129,15 +129,15 @@ describe("licet listen", () => {
     const after = /--after (\d+)/.exec(ended.err)?.[1] ?? "";
 
     const second = await revoke(1);
-    const again = startListening(
-      ["--forward", receiver.url, "--after", after, "--secret", secret, "--json"],
-      environmentOf(marketplace),
-    );
+    const again = startListening(["--forward", receiver.url, "--after", after, "--json"], {
+      ...environmentOf(marketplace),
+      LICET_WEBHOOK_SECRET: secret,
+    });
     await expect.poll(() => receiver.events.map((event) => event.jti), PATIENT).toEqual([first, second]);
     await expect.poll(again.out, PATIENT).toContain('"status":200');
     const lines = again.out().trim().split("\n");
-    expect(JSON.parse(lines[0] ?? "")).toEqual({ secret });
-    expect(JSON.parse(lines[1] ?? "")).toMatchObject({ change: "revoked", jti: second, dataset_id: datasetId });
+    expect(again.out()).not.toContain("whsec_");
+    expect(JSON.parse(lines[0] ?? "")).toMatchObject({ change: "revoked", jti: second, dataset_id: datasetId });
     expect((await again.end()).exitCode).toBe(0);
     expect(Number(receiver.events[1]?.sequence)).toBeGreaterThan(Number(receiver.events[0]?.sequence));
     expect(receiver.refusals).toEqual([]);
@@ -208,6 +208,18 @@ describe("licet listen", () => {
     expect(ended.out).toBe("");
     expect(ended.err.trimEnd().split("\n")).toHaveLength(1);
     expect(ended.err).toContain(line);
+  });
+
+  test("refuses what LICET_WEBHOOK_SECRET says by its name", async () => {
+    const ended = await runLicet(["listen", "--forward", "http://127.0.0.1:9/"], {
+      LICET_ORIGIN: platform.origin,
+      LICET_WEBHOOK_SECRET: "whsec_x",
+    });
+    expect(ended).toMatchObject({
+      exitCode: 2,
+      out: "",
+      err: expect.stringContaining("LICET_WEBHOOK_SECRET: expected whsec_"),
+    });
   });
 
   test("asks for credentials of a marketplace", async () => {

@@ -26,3 +26,8 @@ export function orFail<T>(
 export function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, " ");
 }
+
+/** Ends the command with a clear sentence when what it is about to claim is not so. */
+export function claim(holds: boolean, otherwise: string): asserts holds {
+  if (!holds) throw new CommandError(otherwise, 1);
+}

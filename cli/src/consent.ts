@@ -12,7 +12,7 @@ import { resolve } from "node:path";
 import { CommandError, type ExitCode, orFail } from "./command-error.ts";
 import { type Draft, creatorWith, draftConsent, enrolKey, isEnrolled, openSession, signConsent } from "./creator.ts";
 import { createOwnClient } from "./credentials.ts";
-import { bodyOf } from "./demo/call-api.ts";
+import { bodyOf } from "./call-api.ts";
 import { openKeyFile } from "./key-file.ts";
 import type { Settings } from "./settings.ts";
 import { type Terminal, printable, wrap } from "./terminal.ts";

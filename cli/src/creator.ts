@@ -25,8 +25,8 @@ import {
   webUrl,
 } from "@licet/protocol";
 import { type LicetClient, createClient } from "@licet/sdk";
-import { call } from "./demo/call-api.ts";
-import { claim } from "./demo/narrate.ts";
+import { call } from "./call-api.ts";
+import { claim } from "./command-error.ts";
 
 /** A creator in front of their own device: a session with the server, and a key that stays here. */
 export interface Creator {

@@ -28,12 +28,17 @@ export interface GivenCredentials {
   readonly token?: string | undefined;
 }
 
-/** A client of the server whose operator, or platform, runs this command. */
-export function createOwnClient(settings: Settings, given: GivenCredentials, scope: string): LicetClient {
+/** The server that is named, which secrets may be sent to. */
+function originOf(settings: Settings, given: Pick<GivenCredentials, "origin">): string {
   const named = given.origin ?? settings.origin;
   if (named === undefined)
     throw new CommandError("expected --origin or LICET_ORIGIN to say where the Licet server is, got neither");
-  const origin = requireSafeOrigin(named.replace(/\/$/, ""), "--origin");
+  return requireSafeOrigin(named.replace(/\/$/, ""), "--origin");
+}
+
+/** A client of the server whose operator, or platform, runs this command. */
+export function createOwnClient(settings: Settings, given: GivenCredentials, scope: string): LicetClient {
+  const origin = originOf(settings, given);
   const token = given.token ?? settings.token;
   if (token !== undefined) return createClient({ origin, token });
   const { clientId, clientSecret } = settings;
@@ -47,25 +52,22 @@ export function operatorOf(
   settings: Settings,
   given: GivenCredentials,
 ): { readonly origin: string; readonly token: string } {
-  const named = given.origin ?? settings.origin;
-  if (named === undefined)
-    throw new CommandError("expected --origin or LICET_ORIGIN to say where the Licet server is, got neither");
+  const origin = originOf(settings, given);
   const token = given.token ?? settings.token;
   if (token === undefined) throw new CommandError("expected LICET_TOKEN (or --token) of the operator, got neither");
-  return { origin: requireSafeOrigin(named.replace(/\/$/, ""), "--origin"), token };
+  return { origin, token };
 }
 
 /** The server and the credentials of a marketplace's client, for what only a marketplace is told. */
 export function marketplaceOf(
-  { origin, clientId, clientSecret }: Settings,
+  settings: Settings,
   given: Pick<GivenCredentials, "origin">,
 ): { readonly origin: string; readonly clientId: string; readonly clientSecret: string } {
-  const named = given.origin ?? origin;
-  if (named === undefined)
-    throw new CommandError("expected --origin or LICET_ORIGIN to say where the Licet server is, got neither");
+  const origin = originOf(settings, given);
+  const { clientId, clientSecret } = settings;
   if (clientId === undefined || clientSecret === undefined)
     throw new CommandError("expected LICET_CLIENT_ID and LICET_CLIENT_SECRET of a marketplace, got not both");
-  return { origin: requireSafeOrigin(named.replace(/\/$/, ""), "--origin"), clientId, clientSecret };
+  return { origin, clientId, clientSecret };
 }
 
 /** A marketplace's client from LICET_CLIENT_ID and LICET_CLIENT_SECRET; undefined when neither is set. */

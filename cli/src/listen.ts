@@ -1,4 +1,4 @@
-import { decodeBase64, webhookSecret } from "@licet/protocol";
+import { WEBHOOK_SECRET_BYTES, isWebhookSecret, webhookSecret } from "@licet/protocol";
 import { type FeedEvent, type LicetClient, type LicetProblem, createClient } from "@licet/sdk";
 import { randomBytes } from "node:crypto";
 import { CommandError } from "./command-error.ts";
@@ -35,7 +35,7 @@ export async function listen(
   { settings, terminal }: { readonly settings: Settings; readonly terminal: Terminal },
 ): Promise<number> {
   const url = readForward(flags);
-  const secret = readSecret(flags.secret);
+  const { secret, isNew } = readSecret(flags, settings);
   const after = readPosition(flags.after);
   const credentials = marketplaceOf(settings, flags);
   const stopping = new AbortController();
@@ -49,8 +49,8 @@ export async function listen(
     fetch: (address, init) =>
       fetch(address, { ...init, signal: init.signal ? AbortSignal.any([init.signal, signal]) : signal }),
   });
-  terminal.note(`Events of ${client.origin} go to ${url}, signed with the secret`);
-  terminal.print(flags.json === true ? JSON.stringify({ secret }) : secret);
+  terminal.note(`Events of ${client.origin} go to ${url}, signed with the ${isNew ? "secret" : "given secret"}`);
+  if (isNew) terminal.print(flags.json === true ? JSON.stringify({ secret }) : secret);
   const show = (event: FeedEvent, forwarded: Forwarded): void =>
     terminal.print(flags.json === true ? jsonLine(event, forwarded) : textLine(event, forwarded));
   try {
@@ -138,12 +138,21 @@ function readForward({ forward, allowRemote }: ListenFlags): string {
   return url.href;
 }
 
-function readSecret(secret: string | undefined): string {
-  if (secret === undefined) return webhookSecret(randomBytes(32));
-  const length = secret.startsWith("whsec_") ? decodeBase64(secret.slice("whsec_".length))?.length : undefined;
-  if (length === undefined || length < 24 || length > 64)
-    throw new CommandError("--secret: expected whsec_ and 24 to 64 bytes in base64, got something else");
-  return secret;
+interface Secret {
+  readonly secret: string;
+  /** Made here, so that whoever runs the command has to be shown it. */
+  readonly isNew: boolean;
+}
+
+function readSecret({ secret: flag }: ListenFlags, { webhookSecret: set }: Settings): Secret {
+  const secret = flag ?? set;
+  if (secret === undefined) return { secret: webhookSecret(randomBytes(32)), isNew: true };
+  const { least, most } = WEBHOOK_SECRET_BYTES;
+  if (!isWebhookSecret(secret))
+    throw new CommandError(
+      `${flag === undefined ? "LICET_WEBHOOK_SECRET" : "--secret"}: expected whsec_ and ${least} to ${most} bytes in base64, got something else`,
+    );
+  return { secret, isNew: false };
 }
 
 /** From now on, unless a position is given. */

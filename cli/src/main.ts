@@ -15,7 +15,6 @@ import { addDeveloperCommands } from "./developer-commands.ts";
 import { addKeysCommands } from "./keys-commands.ts";
 import { readSettings } from "./settings.ts";
 import { createTerminal } from "./terminal.ts";
-import { addTriggerCommand } from "./trigger-command.ts";
 import { verifyManifest } from "./verify-manifest.ts";
 
 const settings = readSettings();
@@ -119,7 +118,6 @@ addConsentCommands(program, surroundings);
 addOperatorCommands(program, surroundings);
 addKeysCommands(program, surroundings);
 addDeveloperCommands(program, surroundings);
-addTriggerCommand(program, surroundings);
 addAnalyticsCommands(program, surroundings);
 
 program

@@ -1,7 +1,7 @@
 import { type JsonValue, isJsonObject } from "@licet/protocol";
 import { CommandError, type ExitCode, orFail } from "./command-error.ts";
 import { createOwnClient } from "./credentials.ts";
-import { bodyOf } from "./demo/call-api.ts";
+import { bodyOf } from "./call-api.ts";
 import type { Settings } from "./settings.ts";
 import { type Terminal, counted, printable, wrap } from "./terminal.ts";
 

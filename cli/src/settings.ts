@@ -5,6 +5,8 @@ export interface Settings {
   readonly token: string | undefined;
   readonly clientId: string | undefined;
   readonly clientSecret: string | undefined;
+  /** What `listen` signs with. */
+  readonly webhookSecret: string | undefined;
   /** Stop when standard input closes, so that nothing outlives the program that started us. */
   readonly exitWithParent: boolean;
   readonly wantsColour: boolean;
@@ -32,6 +34,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     token: present(environment["LICET_TOKEN"]),
     clientId: present(environment["LICET_CLIENT_ID"]),
     clientSecret: present(environment["LICET_CLIENT_SECRET"]),
+    webhookSecret: present(environment["LICET_WEBHOOK_SECRET"]),
     exitWithParent: environment["LICET_EXIT_WITH_PARENT"] === "1",
     // https://no-color.org: set and not empty means none.
     wantsColour: present(environment["NO_COLOR"]) === undefined && environment["TERM"] !== "dumb",

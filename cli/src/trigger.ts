@@ -14,7 +14,7 @@ import { type LicetClient, createClient } from "@licet/sdk";
 import { randomBytes } from "node:crypto";
 import { CommandError, type ExitCode, reasonOf } from "./command-error.ts";
 import { isLoopback, operatorOf } from "./credentials.ts";
-import { call, readPublic, waitFor } from "./demo/call-api.ts";
+import { call, readPublic, waitFor } from "./call-api.ts";
 import { draftConsent, enterCreator, signConsent } from "./creator.ts";
 import type { Settings } from "./settings.ts";
 import { type Terminal, printable } from "./terminal.ts";

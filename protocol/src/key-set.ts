@@ -51,6 +51,9 @@ export interface KeySetDocument extends SignedDocument {
 
 const MAX_KEYS = 1_000;
 
+/** Whatever its age, a key is handed over this long before its end: what it signed after that nobody would take. */
+export const KEY_HANDOVER_SECONDS = 7 * 86_400;
+
 const LIFETIME = { not_before: instant, not_after: instant } as const;
 const ENDINGS = { revoked_at: instant, compromised_since: instant } as const;
 const KEY_ENTRY = objectOf(

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import vectors from "../vectors/webhook.json" with { type: "json" };
 import { WEBHOOK_SECRETS, casesOf, outcome } from "./testing/vectors.ts";
-import { signWebhook, verifyWebhook, webhookSecret } from "./webhook.ts";
+import { isWebhookSecret, signWebhook, verifyWebhook, webhookSecret } from "./webhook.ts";
 
 interface WebhookInput {
   readonly headers: Record<string, string>;
@@ -32,6 +32,10 @@ test("a fresh secret signs what it verifies", () => {
   expect(verifyWebhook((name) => headers[name], body, { secrets: [secret], now: 1_800_000_000 }).ok).toBe(true);
 });
 
+test.each([24, 32, 64])("a secret of %i bytes is one", (length) => {
+  expect(isWebhookSecret(webhookSecret(new Uint8Array(length)))).toBe(true);
+});
+
 test("a secret of ours that is malformed is a fault, not a refusal", () => {
   const message = { id: "evt_1", timestamp: 1_800_000_000, body: "{}" };
   for (const secret of [
@@ -42,6 +46,7 @@ test("a secret of ours that is malformed is a fault, not a refusal", () => {
     `${WEBHOOK_SECRETS.current} `,
     webhookSecret(new Uint8Array(65)),
   ]) {
+    expect(isWebhookSecret(secret)).toBe(false);
     expect(() => signWebhook(message, secret)).toThrow(TypeError);
   }
 });

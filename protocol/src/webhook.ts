@@ -64,6 +64,20 @@ export function webhookSecret(random: Uint8Array): string {
   return SECRET_PREFIX + encodeBase64(random);
 }
 
+/** How long a secret is, decoded, as Standard Webhooks demands. */
+export const WEBHOOK_SECRET_BYTES = { least: 24, most: 64 } as const;
+
+/** True for a secret as receivers and senders take it: `whsec_` and 24 to 64 bytes in base64. @example isWebhookSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw") */
+export function isWebhookSecret(text: string): boolean {
+  return decodeSecret(text) !== undefined;
+}
+
+function decodeSecret(text: string): Uint8Array | undefined {
+  const bytes = text.startsWith(SECRET_PREFIX) ? decodeBase64(text.slice(SECRET_PREFIX.length)) : undefined;
+  const isLongEnough = bytes !== undefined && bytes.length >= WEBHOOK_SECRET_BYTES.least;
+  return isLongEnough && bytes.length <= WEBHOOK_SECRET_BYTES.most ? bytes : undefined;
+}
+
 export interface WebhookCheck {
   /** The shared secrets in force: two while one is being replaced. */
   readonly secrets: readonly string[];
@@ -143,9 +157,8 @@ function standardSignature(message: WebhookMessage, secret: string): string {
 
 /** The HMAC key is the decoded bytes after `whsec_`. Our own secrets are well formed, so another one is a fault. */
 function secretBytes(secret: string): Uint8Array {
-  const bytes = secret.startsWith(SECRET_PREFIX) ? decodeBase64(secret.slice(SECRET_PREFIX.length)) : undefined;
-  if (bytes === undefined || bytes.length < 24 || bytes.length > 64)
-    throw new TypeError("webhook secret: expected whsec_ and 24 to 64 bytes in base64");
+  const bytes = decodeSecret(secret);
+  if (bytes === undefined) throw new TypeError("webhook secret: expected whsec_ and 24 to 64 bytes in base64");
   return bytes;
 }
 

@@ -33,6 +33,8 @@ import {
   ALGORITHMS,
   CHANGES,
   RECEIPT_FLAGS,
+  LICENSE_CHANGES,
+  NOTICES,
 } from "@licet/protocol";
 import { type Answer, parseAnswer, parseProblem, localProblem } from "./problem.ts";
 import type { ApiAnswer } from "./send.ts";
@@ -162,14 +164,15 @@ export function parseReceiptKey(answer: ApiAnswer): Answer<ReceiptKey> {
   return parseAnswer(answer, (body) => readShape(RECEIPT_KEY, body, "receipt key", "document_invalid"));
 }
 
+const DELIVERY_STATES = ["waiting", "held", "cancelled", "delivered", "failed"] as const;
 const DELIVERY = objectOf(
   {
     event_id: identifier,
     endpoint_id: identifier,
     dataset_id: identifier,
-    change: oneOf(...CHANGES),
+    change: oneOf(...CHANGES, ...NOTICES, ...LICENSE_CHANGES),
     sequence: count,
-    state: oneOf("waiting", "delivered", "failed"),
+    state: oneOf(...DELIVERY_STATES),
     attempts: listOf(anyObject, { max: MAX_ATTEMPTS }),
   },
   { next_attempt_at: anything },

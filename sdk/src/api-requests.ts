@@ -211,7 +211,7 @@ export function eventsRequest(origin: string, query: EventQuery = {}): ApiReques
 export interface DeliveryQuery extends PageQuery {
   readonly datasetId?: string;
   readonly endpointId?: string;
-  readonly state?: "waiting" | "delivered" | "failed";
+  readonly state?: "waiting" | "held" | "cancelled" | "delivered" | "failed";
 }
 
 /** `GET /api/v1/webhook-deliveries`. @example deliveriesRequest(origin, { state: "waiting" }) */

@@ -109,6 +109,26 @@ describe("calls", () => {
     });
   });
 
+  it.each([
+    ["waiting", "revoked"],
+    ["held", "published"],
+    ["cancelled", "license_expired"],
+    ["delivered", "test"],
+    ["failed", "endpoint_failing"],
+  ])("read a delivery that is %s, about %s", async (state, change) => {
+    const delivery = {
+      event_id: "evt_1",
+      endpoint_id: "whe_1",
+      dataset_id: "ds_sample",
+      change,
+      sequence: 3,
+      state,
+      attempts: [],
+    };
+    platform.answers.set("/api/v1/webhook-deliveries", () => Response.json({ deliveries: [delivery], next: null }));
+    expect(await client.listDeliveries()).toMatchObject({ ok: true, value: { entries: [{ state, change }] } });
+  });
+
   it("post receipts, and the platform countersigns them", async () => {
     const jwk = await generatePrivateJwk("EdDSA");
     const content: ReceiptContent = {

@@ -16,7 +16,8 @@ import { type TestDatabase, configFor, createTestDatabase } from "../../test/fix
 import { engine } from "../../test/fixtures/settings.ts";
 import { changeMasterKey } from "./change-master-key.ts";
 import type { Config } from "./config.ts";
-import { BOOT_LOCK, openDatabase } from "./db/open-database.ts";
+import { ADVISORY_LOCKS } from "./db/advisory-locks.ts";
+import { openDatabase } from "./db/open-database.ts";
 import { SEALED_COLUMNS } from "./db/sealed-columns.ts";
 
 interface Used {
@@ -190,7 +191,7 @@ test.skipIf(engine === "pglite")(
     const path = join(used.database.dataFolder, "master.key");
     const starting = new pg.Client({ connectionString: used.database.databaseUrl });
     await starting.connect();
-    await starting.query("select pg_advisory_lock($1::bigint)", [BOOT_LOCK]);
+    await starting.query("select pg_advisory_lock($1::bigint)", [ADVISORY_LOCKS.boot]);
     let isDone = false;
     const change = changeMasterKey(used.config).finally(() => (isDone = true));
     await expect

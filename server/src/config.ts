@@ -37,6 +37,7 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   /** The largest work that is read from its URL when it is registered. */
   readonly maxSourceBytes: number;
+  readonly temporaryBytes: number;
   readonly sessionSeconds: number;
   readonly drainSeconds: number;
   /** How long after a dataset lost something its next version, without it, is published; undefined means never by itself. */
@@ -107,12 +108,13 @@ const DEFAULT_PORT = 4242;
 const MEGABYTE = 1_048_576;
 const MAX_PORT = 65_535;
 const MAX_COMPACTION_HOURS = 8_784;
-/** Keys live for two years. */
-const MAX_KEY_ROTATION_DAYS = 700;
+/** Keys live for two years, and each stays in the key set for good: readers take 1 000. */
+const KEY_ROTATION_DAYS = { min: 30, max: 700, isOrZero: true };
 
 /** Reads the environment. Throws a {@link ConfigError} on what contradicts itself. */
 export function readConfig(env: Environment): Config {
   refuseUnknown(env);
+  const sourceMegabytes = readNumber(env, "LICET_MAX_SOURCE_MEGABYTES", 2_048, { min: 1, max: 1_048_576 });
   const port = readNumber(env, "LICET_PORT", DEFAULT_PORT, { min: 0, max: MAX_PORT });
   const host = readText(env, "LICET_HOST", "127.0.0.1");
   const tls = readTlsFiles(env);
@@ -131,14 +133,16 @@ export function readConfig(env: Environment): Config {
     mode: readMode(env["LICET_MODE"]),
     logLevel: readLogLevel(env["LICET_LOG_LEVEL"]),
     allowedHosts: readAllowedHosts(env["LICET_ALLOW_HOSTS"]),
-    maxSourceBytes: readNumber(env, "LICET_MAX_SOURCE_MEGABYTES", 2_048, { min: 1, max: 1_048_576 }) * MEGABYTE,
+    maxSourceBytes: sourceMegabytes * MEGABYTE,
+    temporaryBytes:
+      readNumber(env, "LICET_TEMPORARY_MEGABYTES", 2 * sourceMegabytes, { min: sourceMegabytes, max: 16_777_216 }) *
+      MEGABYTE,
     sessionSeconds: readNumber(env, "LICET_SESSION_HOURS", 12, { min: 1, max: 720 }) * 3_600,
     rateLimits: readRateLimits(env["LICET_RATE_LIMITS"]),
     interactionRetentionDays: readNumber(env, "LICET_INTERACTION_RETENTION_DAYS", 365, { min: 1, max: 36_500 }),
     compactionSeconds:
       readNumber(env, "LICET_COMPACTION_AFTER_HOURS", 24, { min: 0, max: MAX_COMPACTION_HOURS }) * 3_600 || undefined,
-    keyRotationSeconds:
-      readNumber(env, "LICET_KEY_ROTATION_DAYS", 365, { min: 0, max: MAX_KEY_ROTATION_DAYS }) * 86_400 || undefined,
+    keyRotationSeconds: readNumber(env, "LICET_KEY_ROTATION_DAYS", 365, KEY_ROTATION_DAYS) * 86_400 || undefined,
     drainSeconds: readNumber(env, "LICET_DRAIN_SECONDS", 10, { min: 0, max: 600 }),
     unreadySeconds: readNumber(env, "LICET_UNREADY_SECONDS", 0, { min: 0, max: 600 }),
     databaseLimits: readDatabaseLimits(env),
@@ -383,12 +387,14 @@ function readNumber(
   env: Environment,
   name: string,
   fallback: number,
-  { min, max }: { readonly min: number; readonly max: number },
+  { min, max, isOrZero = false }: { readonly min: number; readonly max: number; readonly isOrZero?: boolean },
 ): number {
   const text = env[name];
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < min || value > max)
-    throw new ConfigError(`${name}: expected a whole number from ${min} to ${max}, got ${text}`);
+  if (!/^\d+$/.test(text) || (value < min && !(isOrZero && value === 0)) || value > max)
+    throw new ConfigError(
+      `${name}: expected ${isOrZero ? "0, or " : ""}a whole number from ${min} to ${max}, got ${text}`,
+    );
   return value;
 }

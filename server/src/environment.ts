@@ -19,6 +19,8 @@ export const ENVIRONMENT = {
   LICET_LOG_LEVEL: `one of ${LOG_LEVELS.join(" ")} (default: info)`,
   LICET_ALLOW_HOSTS: "host:port pairs, separated by commas, that webhooks and registrations may reach without https",
   LICET_MAX_SOURCE_MEGABYTES: "the largest work that is read from its URL when it is registered (default: 2048)",
+  LICET_TEMPORARY_MEGABYTES:
+    "what works that are read from their URLs may take of the temporary folder together (default: twice LICET_MAX_SOURCE_MEGABYTES)",
   LICET_SESSION_HOURS: "how long a creator's session lasts (default: 12)",
   LICET_RATE_LIMITS:
     "off, or requests per seconds such as reading=30000/60,bulk=off for anonymous, reading, writing, bulk, revoking, tokens (docs/operations.md#limits has the defaults)",
@@ -26,7 +28,7 @@ export const ENVIRONMENT = {
   LICET_COMPACTION_AFTER_HOURS:
     "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
   LICET_KEY_ROTATION_DAYS:
-    "at what age the platform's keys are handed over by themselves; 0 means shortly before the end of their two years only (default: 365)",
+    "at what age, 30 to 700, the platform's keys are handed over by themselves; 0 means shortly before the end of their two years only (default: 365)",
   LICET_PLATFORM_FEE_BPS:
     "the platform's fee in basis points (100 are 1 %) of datasets that name none in revenue_split (default: 0)",
   LICET_CLOSE_AFTER_HOURS:

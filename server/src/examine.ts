@@ -32,18 +32,21 @@ export async function checkDatabase(config: Config): Promise<string> {
   }
 }
 
-/** Where a server of this configuration listens, for whoever asks it from this machine. */
+/** Where a server of this configuration listens, for whoever asks it from this machine, and what it does about its keys. */
 export interface Listens {
   readonly url: string;
   /** Where its metrics need no token; undefined means nowhere. */
   readonly metrics_url: string | undefined;
+  /** At what age its keys are handed over by themselves; undefined means near their end only. */
+  readonly key_rotation_seconds: number | undefined;
 }
 
-export function listensOf({ host, port, tls, metricsPort }: Config): Listens {
+export function listensOf({ host, port, tls, metricsPort, keyRotationSeconds }: Config): Listens {
   const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : urlHost(host);
   return {
     url: `${tls === undefined ? "http" : "https"}://${reached}:${port}`,
     metrics_url: metricsPort === undefined ? undefined : `http://127.0.0.1:${metricsPort}/metrics`,
+    key_rotation_seconds: keyRotationSeconds,
   };
 }
 
@@ -122,23 +125,29 @@ async function examineDatabase(config: Config, database: Database): Promise<read
   findings.push(await examineMigrations(database));
   if (config.masterKey !== undefined || existsSync(masterKeyPath(config)))
     findings.push(await examineSeals(config, database));
-  findings.push(await examineOauthKey(database));
+  findings.push(await examineOauthKey(config, database));
   return findings;
 }
 
 const DAY_SECONDS = 86_400;
-/** A key that signs for longer is worth more to a thief than a rotation costs. */
-const MAX_KEY_DAYS = 400;
+/** A key that is due is handed over in seconds by a server that runs. */
+const OVERDUE_SECONDS = DAY_SECONDS;
 
-/** The key of the OAuth server stands in no public document with its age. */
-async function examineOauthKey({ db }: Database): Promise<Finding> {
+/** The key of the OAuth server stands in no public document with its age, and has no end of its own. */
+async function examineOauthKey({ keyRotationSeconds }: Config, { db }: Database): Promise<Finding> {
   const name = "key for oauth";
   const signing = (await readOauthKeys(db)).find((row) => row.retire_at === null);
   if (signing === undefined) return { name, outcome: "ok", detail: "none yet; the first start makes it" };
-  const days = Math.floor((Date.now() / 1_000 - signing.created_at) / DAY_SECONDS);
-  return days <= MAX_KEY_DAYS
-    ? { name, outcome: "ok", detail: `${days} days old` }
-    : { name, outcome: "warning", detail: `${days} days old: licet keys rotate --purpose oauth` };
+  const seconds = Date.now() / 1_000 - signing.created_at;
+  const days = Math.floor(seconds / DAY_SECONDS);
+  if (keyRotationSeconds === undefined || seconds <= keyRotationSeconds + OVERDUE_SECONDS)
+    return { name, outcome: "ok", detail: `${days} days old` };
+  const due = keyRotationSeconds / DAY_SECONDS;
+  return {
+    name,
+    outcome: "warning",
+    detail: `${days} days old, and was not handed over at ${due}: see the server's log, or licet keys rotate --purpose oauth`,
+  };
 }
 
 async function examineMigrations({ db }: Database): Promise<Finding> {

@@ -216,8 +216,9 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     draining = true;
-    readers.stop();
     await new Promise((resolve) => setTimeout(resolve, ctx.config.unreadySeconds * 1_000));
+    // Not before nobody comes any more: whoever waited would be let go at once, ask again, and so on.
+    readers.stop();
     await listening.drain(ctx.config.drainSeconds);
     await ctx.jobs.stop();
     await interactions

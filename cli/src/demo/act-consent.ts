@@ -9,12 +9,12 @@ import {
 } from "@licet/protocol";
 import { type LicetClient, createClient } from "@licet/sdk";
 import { fileURLToPath } from "node:url";
-import { orFail } from "../command-error.ts";
+import { claim, orFail } from "../command-error.ts";
 import { type ImportedFile, importWorks } from "../import-works.ts";
 import { counted, wrap } from "../terminal.ts";
-import { readPublic } from "./call-api.ts";
+import { readPublic } from "../call-api.ts";
 import { type ConsentWish, type Creator, type Draft, draftConsent, enterCreator, signConsent } from "../creator.ts";
-import { type Narrator, claim } from "./narrate.ts";
+import type { Narrator } from "./narrate.ts";
 import { type CatalogueCreator, nameOf, readCatalogue } from "./read-catalogue.ts";
 import { CATALOGUE, type Stage } from "./start-processes.ts";
 

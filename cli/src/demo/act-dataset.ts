@@ -1,12 +1,12 @@
 import { count, identifier, listOf, objectOf, oneOf, textUpTo, webUrl, sha256 } from "@licet/protocol";
 import { type LicetClient, createClient } from "@licet/sdk";
-import type { ExitCode } from "../command-error.ts";
+import { type ExitCode, claim } from "../command-error.ts";
 import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { verifyManifest } from "../verify-manifest.ts";
 import { type Consenting, operatorOf } from "./act-consent.ts";
-import { call, waitFor } from "./call-api.ts";
-import { type Narrator, claim } from "./narrate.ts";
+import { call, waitFor } from "../call-api.ts";
+import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
 const CREDENTIALS = objectOf({

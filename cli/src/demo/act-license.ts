@@ -1,9 +1,10 @@
 import { anyObject, identifier, instant, listOf, objectOf, sha256, textUpTo } from "@licet/protocol";
 import { type LicetClient, createClient } from "@licet/sdk";
-import { call, callRefused } from "./call-api.ts";
+import { call, callRefused } from "../call-api.ts";
 import { operatorOf } from "./act-consent.ts";
 import type { OfferedDataset } from "./act-dataset.ts";
-import { type Narrator, claim } from "./narrate.ts";
+import { claim } from "../command-error.ts";
+import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
 const LICENSE_DAYS = 90;

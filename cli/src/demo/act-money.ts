@@ -2,8 +2,9 @@ import { count, formatMoney, listOf, objectOf, parseMicros, textUpTo } from "@li
 import { type Consenting, operatorOf } from "./act-consent.ts";
 import type { OfferedDataset } from "./act-dataset.ts";
 import { wrap } from "../terminal.ts";
-import { call } from "./call-api.ts";
-import { type Narrator, claim } from "./narrate.ts";
+import { call } from "../call-api.ts";
+import { claim } from "../command-error.ts";
+import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
 const ENTRY = objectOf({

@@ -1,14 +1,14 @@
 import { anyObject, objectOf, readCurrentManifest } from "@licet/protocol";
 import { fetchDatasetStatus } from "@licet/sdk";
-import { orFail } from "../command-error.ts";
+import { claim, orFail } from "../command-error.ts";
 import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Consenting, operatorOf } from "./act-consent.ts";
 import { type OfferedDataset, marketplaceOf, readMarketplaceDataset, runVerify } from "./act-dataset.ts";
 import { readReceipts, trainOn } from "./act-training.ts";
-import { call, callRefused, readPublic, waitFor } from "./call-api.ts";
+import { call, callRefused, readPublic, waitFor } from "../call-api.ts";
 import { revokeConsent } from "../creator.ts";
-import { type Narrator, claim } from "./narrate.ts";
+import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
 /** What this act plays with. */

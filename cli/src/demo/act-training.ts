@@ -3,8 +3,9 @@ import type { LicetClient } from "@licet/sdk";
 import { type Consenting, operatorOf } from "./act-consent.ts";
 import { type OfferedDataset, marketplaceOf } from "./act-dataset.ts";
 import { actPolicy, actRefusedScope, readLicense } from "./act-license.ts";
-import { call, waitFor } from "./call-api.ts";
-import { type Narrator, claim } from "./narrate.ts";
+import { call, waitFor } from "../call-api.ts";
+import { claim } from "../command-error.ts";
+import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
 const RUN = objectOf({

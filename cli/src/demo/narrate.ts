@@ -1,4 +1,3 @@
-import { CommandError } from "../command-error.ts";
 import { type Terminal, wrap } from "../terminal.ts";
 
 const INDENT = "   ";
@@ -55,9 +54,4 @@ export function createNarrator(
 /** `12 ms`, and from a second on `1.2 s`. */
 export function duration(milliseconds: number): string {
   return milliseconds < 1_000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`;
-}
-
-/** Ends the demo with a clear sentence when what it is about to claim is not so. */
-export function claim(holds: boolean, otherwise: string): asserts holds {
-  if (!holds) throw new CommandError(otherwise, 1);
 }

@@ -1,4 +1,4 @@
-import { CommandError, type ExitCode, reasonOf } from "../command-error.ts";
+import { CommandError, type ExitCode, claim, reasonOf } from "../command-error.ts";
 import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Consenting, actConsent } from "./act-consent.ts";
@@ -7,7 +7,7 @@ import { actRevocation, actVerification } from "./act-revocation.ts";
 import { actMoney } from "./act-money.ts";
 import { actTraining } from "./act-training.ts";
 import { handOver, worthOpening } from "./hand-over.ts";
-import { type Narrator, claim, createNarrator, duration } from "./narrate.ts";
+import { type Narrator, createNarrator, duration } from "./narrate.ts";
 import { type Cast, gatherCast, requireRepository, startProcesses, strikeStage } from "./start-processes.ts";
 
 export interface DemoFlags {

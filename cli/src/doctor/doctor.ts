@@ -61,7 +61,11 @@ async function lookInside({
   environment,
 }: Settings): Promise<{ readonly findings: readonly Finding[]; readonly listens: Listens }> {
   const { findings, listens } = await runOfflineTask({ args: ["examine"], environment });
-  const { url, metrics_url: metricsUrl } = isJsonObject(listens) ? listens : {};
+  const {
+    url,
+    metrics_url: metricsUrl,
+    key_rotation_seconds: keyRotationSeconds,
+  } = isJsonObject(listens) ? listens : {};
   return {
     findings: (Array.isArray(findings) ? findings : []).filter(isJsonObject).map(({ name, outcome, detail }) => ({
       name: typeof name === "string" ? name : "",
@@ -71,6 +75,7 @@ async function lookInside({
     listens: {
       url: typeof url === "string" ? url : "",
       metricsUrl: typeof metricsUrl === "string" ? metricsUrl : undefined,
+      keyRotationSeconds: typeof keyRotationSeconds === "number" ? keyRotationSeconds : undefined,
     },
   };
 }
@@ -92,7 +97,7 @@ async function lookFromOutside(
   return [
     ...(tls === undefined ? [] : [tls]),
     ...(hsts === undefined ? [] : [hsts]),
-    ...(keySet === undefined ? [] : [lookAtClock(keySet), ...lookAtKeys(keySet)]),
+    ...(keySet === undefined ? [] : [lookAtClock(keySet), ...lookAtKeys(keySet, listens?.keyRotationSeconds)]),
     ...seen.findings,
     ...(finding === undefined ? [] : [finding]),
   ];

@@ -22,9 +22,7 @@ export interface FetchedDocument {
 export async function fetchDocument(url: string): Promise<FetchedDocument> {
   const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
   const fetchedMs = Date.now();
-  const bytes = await response.arrayBuffer();
-  if (bytes.byteLength > MAX_BYTES) throw new Error(`expected at most ${MAX_BYTES} bytes, got ${bytes.byteLength}`);
-  const text = new TextDecoder().decode(bytes);
+  const text = await readText(response);
   const members = response.status === 200 ? membersOf(text) : {};
   const { seq, checked_at, expires_at, iat, exp } = members;
   return {
@@ -37,6 +35,20 @@ export async function fetchDocument(url: string): Promise<FetchedDocument> {
     expiresAt: secondsOf(expires_at ?? exp),
     fetchedMs,
   };
+}
+
+/** Reads no further than a document may be long. */
+async function readText({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    length += chunk.byteLength;
+    // Leaving the loop cancels the rest.
+    if (length > MAX_BYTES) throw new Error(`expected at most ${MAX_BYTES} bytes, got more`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** Whether the same document is answered with 304 to whoever has it already. */

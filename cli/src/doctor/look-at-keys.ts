@@ -1,16 +1,18 @@
-import { type PlatformKey, parseInstant, readKeySet } from "@licet/protocol";
+import { KEY_HANDOVER_SECONDS, type PlatformKey, parseInstant, readKeySet } from "@licet/protocol";
 import type { FetchedDocument } from "./fetch-document.ts";
 import { ageOf } from "./fetch-document.ts";
 import { type Finding, type Problem, findingOf, warning, wrong } from "./finding.ts";
 
 const DAY_SECONDS = 86_400;
-/** A key that signs for longer is worth more to a thief than a rotation costs. */
-const MAX_KEY_DAYS = 400;
-const MIN_DAYS_LEFT = 30;
+/** A key that is due is handed over in seconds by a server that runs. */
+const OVERDUE_SECONDS = DAY_SECONDS;
 const MAX_CLOCK_SECONDS = 5;
 
-/** The platform's keys by purpose: how old the newest is, and when it ends. */
-export function lookAtKeys(keySet: FetchedDocument): readonly Finding[] {
+/**
+ * The platform's keys by purpose: how old the newest is, and when it ends. Its server hands it over by
+ * itself, at an age that only its configuration says and whoever looks from outside does not know.
+ */
+export function lookAtKeys(keySet: FetchedDocument, rotationSeconds: number | undefined): readonly Finding[] {
   const read = readKeySet(keySet.members);
   if (!read.ok) return [];
   const active = read.value.keys.filter(({ status }) => status === "active");
@@ -23,9 +25,13 @@ export function lookAtKeys(keySet: FetchedDocument): readonly Finding[] {
     if (newest === undefined)
       return findingOf(name, [wrong(`none is active: licet keys rotate --purpose ${purpose}`)], "");
     const now = keySet.fetchedMs / 1_000;
-    const age = Math.floor((now - startOf(newest)) / DAY_SECONDS);
-    const left = Math.floor(((parseInstant(newest.not_after) ?? 0) - now) / DAY_SECONDS);
-    return findingOf(name, judgeKey(purpose, age, left), `${age} days old, good for ${left} more`);
+    const age = now - startOf(newest);
+    const left = (parseInstant(newest.not_after) ?? 0) - now;
+    return findingOf(
+      name,
+      judgeKey(purpose, { age, left, rotationSeconds }),
+      `${daysOf(age)} days old, good for ${daysOf(left)} more`,
+    );
   });
 }
 
@@ -33,13 +39,28 @@ function startOf({ not_before }: PlatformKey): number {
   return parseInstant(not_before) ?? 0;
 }
 
-function judgeKey(purpose: string, age: number, left: number): readonly Problem[] {
+interface KeyTimes {
+  readonly age: number;
+  readonly left: number;
+  readonly rotationSeconds: number | undefined;
+}
+
+function judgeKey(purpose: string, { age, left, rotationSeconds }: KeyTimes): readonly Problem[] {
   const rotate = `licet keys rotate --purpose ${purpose}`;
-  if (left < 0) return [wrong(`it ended ${-left} days ago: ${rotate}`)];
-  return [
-    ...(left < MIN_DAYS_LEFT ? [warning(`it ends in ${left} days: ${rotate}`)] : []),
-    ...(age > MAX_KEY_DAYS ? [warning(`it is ${age} days old: ${rotate}`)] : []),
-  ];
+  if (left < 0) return [wrong(`it ended ${-daysOf(left)} days ago: ${rotate}`)];
+  if (left < KEY_HANDOVER_SECONDS)
+    return [warning(`it ends in ${daysOf(left)} days and was not handed over: see the server's log, or ${rotate}`)];
+  return rotationSeconds !== undefined && age > rotationSeconds + OVERDUE_SECONDS
+    ? [
+        warning(
+          `it is ${daysOf(age)} days old and was not handed over at ${daysOf(rotationSeconds)}: see the server's log, or ${rotate}`,
+        ),
+      ]
+    : [];
+}
+
+function daysOf(seconds: number): number {
+  return Math.floor(seconds / DAY_SECONDS);
 }
 
 /** What the world's readers will make of the server's clock: the Date header, and instants in documents. */

@@ -10,6 +10,8 @@ const MAX_BYTES = 4_194_304;
 export interface Listens {
   readonly url: string;
   readonly metricsUrl: string | undefined;
+  /** At what age its keys are handed over by themselves; undefined means near their end only. */
+  readonly keyRotationSeconds: number | undefined;
 }
 
 /** The server on this machine: is it ready, and what do its metrics say? */

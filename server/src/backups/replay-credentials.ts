@@ -1,6 +1,7 @@
 import { type JsonValue, KEY_PURPOSES, type Result, accept, parseJsonObject } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { markCompromised, retireKey } from "../creators/end-key.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { changeClientState, loseCredentials } from "../http/oauth/clients.ts";
 import { type LostKey, restoreRevokedKey } from "../keys/restore-key.ts";
@@ -12,7 +13,6 @@ import { endUpstream, loseUpstreamSecret } from "../upstreams/register-upstream.
 import type { JournalEvent, JournalFact } from "./read-journal.ts";
 
 const OPERATOR = { kind: "operator" } as const;
-const BY_RESTORE = "restore";
 
 /**
  * Ends a key, a client or an upstream again that was ended after the backup. Answers whether that was needed:

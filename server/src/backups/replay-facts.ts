@@ -9,6 +9,7 @@ import type { Context } from "../context.ts";
 import { resumeDataset, suspendDataset, withdrawDataset } from "../datasets/hold-dataset.ts";
 import { lockDatasets, readTouched } from "../datasets/lookup.ts";
 import { refreshDatasets } from "../datasets/render-dataset.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { readAffected } from "../models/lookup.ts";
 import { openCases } from "../remediations/open-cases.ts";
@@ -23,8 +24,6 @@ import { readListedJtis } from "./store.ts";
 
 /** Why something refuses that the backup took for standing. Its own reason is not in the journal, which holds no free text. */
 const REPLAYED_REASON = "kept_in_the_journal";
-/** The actor of what the restore decides itself. */
-export const BY_RESTORE = "restore";
 
 /** How many things of a kind a replay changed. */
 export type Replayed = Map<string, number>;

@@ -1,6 +1,7 @@
 import { type JsonObject, type JsonValue, accept } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { firstNumberAt } from "../db/first-number.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { holdPayouts } from "../payouts/restore-payouts.ts";
 import { openFreshList } from "../status-lists/allocate-status.ts";
@@ -9,7 +10,7 @@ import type { JournalFact } from "./read-journal.ts";
 import { loseReplaced, replayRotations } from "./replay-credentials.ts";
 import { refuseLostLicenses } from "./replay-licenses.ts";
 import { replayUpstreams } from "./replay-upstreams.ts";
-import { BY_RESTORE, type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
+import { type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
   endSessions,
   liftCounters,

@@ -1,11 +1,11 @@
 import { type JsonValue, parseMicros } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import type { PayoutAdapterName } from "../db/payment-tables.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
 import { type LostPayout, lookAtMsOf, restorePayouts } from "../payouts/restore-payouts.ts";
 import { type Settlement, settlePayout } from "../payouts/settle-payout.ts";
 import type { JournalEvent } from "./read-journal.ts";
 
-const BY_RESTORE = "restore";
 /** Its own reason is not in the journal, which holds no free text. */
 const REPLAYED_REASON = "kept_in_the_journal";
 

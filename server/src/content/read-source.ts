@@ -4,6 +4,7 @@ import {
   createTextCheck,
   isTextType,
   modalityOf,
+  refuse,
   textTypeOfName,
   typeOfSniffed,
 } from "@licet/protocol";
@@ -15,6 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Context } from "../context.ts";
 import type { Download } from "../http/outbound.ts";
+import { type Space, takeSpace } from "./temporary-space.ts";
 
 /** What the bytes at a URL tell about themselves. */
 export interface Source {
@@ -41,9 +43,10 @@ const DOWNLOAD_TIMEOUT_MS = 600_000;
  */
 export async function readSource(ctx: Pick<Context, "outbound" | "config">, url: string): Promise<Result<Source>> {
   const folder = await mkdtemp(join(tmpdir(), "licet-source-"));
+  const space = takeSpace(ctx);
   try {
     const path = join(folder, "bytes");
-    const fetched = await fetchTo(ctx, url, path);
+    const fetched = await fetchTo(ctx, { url, path, space });
     if (!fetched.ok) return fetched;
     const { download, sha256, isText } = fetched.value;
     const described = await describeFile(path, { isText, nameType: nameTypeOf(url, download) });
@@ -56,6 +59,7 @@ export async function readSource(ctx: Pick<Context, "outbound" | "config">, url:
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
+    space.giveBack();
   }
 }
 
@@ -65,10 +69,12 @@ interface Fetched {
   readonly isText: boolean;
 }
 
+/** Carries it out of a download that there is no room for what is still to come. */
+class NoRoom extends Error {}
+
 async function fetchTo(
   { outbound, config }: Pick<Context, "outbound" | "config">,
-  url: string,
-  path: string,
+  { url, path, space }: { readonly url: string; readonly path: string; readonly space: Space },
 ): Promise<Result<Fetched>> {
   const hash = createHash("sha256");
   const text = createTextCheck();
@@ -76,12 +82,19 @@ async function fetchTo(
   const file = await open(path, "wx", 0o600);
   try {
     const download = await outbound.download(url, limits, async (chunk) => {
+      if (!space.take(chunk.length)) throw new NoRoom();
       hash.update(chunk);
       text.update(chunk);
       await file.writeFile(chunk);
     });
     if (!download.ok) return download;
     return accept({ download: download.value, sha256: hash.digest("hex"), isText: text.end() });
+  } catch (error) {
+    if (!(error instanceof NoRoom)) throw error;
+    return refuse(
+      "unavailable",
+      `${url}: expected works that are read at once to take at most ${config.temporaryBytes} bytes together; try again when others are done`,
+    );
   } finally {
     await file.close();
   }

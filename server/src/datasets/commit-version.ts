@@ -11,8 +11,16 @@ import { type PlanRoots, buildManifest, rootsOf } from "./build-manifest.ts";
 import { readOffers } from "./offer-store.ts";
 import { type VersionPlan, type VersionTerms, termsOf } from "./plan-version.ts";
 import { refreshDatasets } from "./render-dataset.ts";
-import { isReplacedBy } from "./standing-store.ts";
-import { type DatasetRow, type VersionRow, findDataset, insertDataset, lockDatasets, updateDataset } from "./store.ts";
+import { findNotReplaced, isSomethingGone } from "./standing-store.ts";
+import {
+  type DatasetRow,
+  type VersionRow,
+  findDataset,
+  insertDataset,
+  lockDatasets,
+  readVersionsFrom,
+  updateDataset,
+} from "./store.ts";
 import { type Build, deleteBuild, insertConsents, insertItems, insertVersionRow } from "./version-store.ts";
 import { dropBuild, keepBuild, takeBuild, writeLines } from "./write-lines.ts";
 
@@ -142,18 +150,23 @@ async function areSameReaders({ trx }: Fact, { datasetId, offeredTo }: VersionPl
 }
 
 /**
- * A compaction does, and a version by hand that leaves out what a compaction would have left out and
- * nothing else, on the same terms. Another selection or another offer takes nobody's version away.
+ * From which version on versions stay valid. A compaction ends the ones before it, and so does a
+ * version by hand that follows one of which something is gone for good; but either ends only what
+ * offers the same on the same terms and has nothing left that the new version lacks. Another
+ * selection or another offer takes nobody's version away, nor what is newer than one that must stay.
  */
-async function replacesTheOnesBefore(
+async function firstValidVersion(
   trx: Trx,
   { isCompaction, previous, terms }: VersionPlan,
-  version: VersionRow,
-): Promise<boolean> {
-  if (isCompaction || previous === undefined) return isCompaction;
+  { dataset, version }: { readonly dataset: DatasetRow; readonly version: VersionRow },
+): Promise<number> {
+  const from = dataset.min_valid_version;
+  if (previous === undefined || !(isCompaction || (await isSomethingGone(trx, previous)))) return from;
   const offerOf = ({ scope, pricing, currency, license }: VersionTerms) =>
     canonicalize({ scope, pricing, currency, license });
-  return offerOf(termsOf(previous)) === offerOf(terms) && isReplacedBy(trx, previous, version.version);
+  const older = await readVersionsFrom(trx, { dataset_id: dataset.dataset_id, version: from });
+  const otherwise = older.find((row) => offerOf(termsOf(row)) !== offerOf(terms))?.version ?? version.version;
+  return Math.min(otherwise, (await findNotReplaced(trx, version, from)) ?? version.version);
 }
 
 async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by, build }: Commit): Promise<Published> {
@@ -171,7 +184,7 @@ async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by,
     name: plan.terms.name,
     current_version: version.version,
     ...(plan.isCompaction ? { compact_at: null } : { draft: null }),
-    ...((await replacesTheOnesBefore(trx, plan, version)) ? { min_valid_version: version.version } : {}),
+    min_valid_version: await firstValidVersion(trx, plan, { dataset, version }),
   };
   await updateDataset(trx, dataset_id, changes);
   const body = {

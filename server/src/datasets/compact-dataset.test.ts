@@ -72,6 +72,55 @@ describe("a version that is published by hand", () => {
     });
     await checkPlatform({ ...platform, now });
   });
+
+  test("does not end an older version that still has what it lacks, and neither does a compaction", async () => {
+    const byHand = await prepare();
+    await publish(byHand.works.slice(0, 2), byHand.dataset_id);
+    await byHand.revoke(1);
+    expect(await publish(byHand.works.slice(0, 1), byHand.dataset_id)).toMatchObject({
+      version: 3,
+      min_valid_version: 1,
+    });
+    const compacted = await prepare();
+    await publish(compacted.works.slice(0, 2), compacted.dataset_id);
+    await compacted.revoke(1);
+    expect(await compact(compacted.dataset_id)).toMatchObject({
+      status: 201,
+      body: { version: 3, min_valid_version: 1, items_count: 1 },
+    });
+    expect(await statusOf(compacted.dataset_id)).toMatchObject({ status: "active", revoked_jtis: [compacted.jtis[1]] });
+    await checkPlatform({ ...platform, now });
+  });
+
+  test("does not end a version that pins another revision of a work", async () => {
+    const { creator, dataset_id, works, revoke } = await prepare(2);
+    const { body: held } = expectStatus(await operator.get(`/api/v1/content/${works[0]}`), 200);
+    const { canonical_url, mime_type, created_at } = held;
+    const changed = await operator.post("/api/v1/content", {
+      creator_id: creator.creatorId,
+      canonical_url,
+      mime_type,
+      created_at,
+      sha256: "b".repeat(64),
+    });
+    expect(changed.body).toMatchObject({ content_id: works[0], revision: 2 });
+    await giveConsent(creator, { subject: `content:${works[0]}` });
+    await revoke(1);
+    expect(await publish(works.slice(0, 1), dataset_id)).toMatchObject({ version: 2, min_valid_version: 1 });
+  });
+
+  test("ends what it replaces, up to the first version that must stay", async () => {
+    const { works, dataset_id, revoke } = await prepare();
+    await publish(works.slice(0, 3), dataset_id);
+    await revoke(0);
+    await revoke(3);
+    expectStatus(await compact(dataset_id), 201);
+    expect(await statusOf(dataset_id)).toMatchObject({ current_version: 3, min_valid_version: 3 });
+    await publish(works.slice(1, 3), dataset_id, { pricing: { model_use: "per-token:0.0002" } });
+    await revoke(1);
+    expect(await compact(dataset_id)).toMatchObject({ status: 201, body: { version: 5, min_valid_version: 3 } });
+    await checkPlatform({ ...platform, now });
+  });
 });
 
 describe("compaction on demand", () => {

@@ -16,8 +16,9 @@ const MAX_DUE = 20;
 
 /**
  * Publishes the next version of a dataset without the works that are gone for good, and ends the
- * validity of all versions before it. What is suspended stays in, since it may stand again. When
- * nothing is gone, nothing happens.
+ * validity of the versions before it that have nothing left which it lacks, and offer the same (see
+ * commit-version.ts). What is suspended stays in, since it may stand again. When nothing is gone,
+ * nothing happens.
  *
  * Refuses `not_found`, `dataset_not_published`, and `conflict` when the dataset is suspended or
  * withdrawn, or nothing of it is left.

@@ -39,23 +39,33 @@ export async function countFallen(db: Db | Trx, versions: readonly VersionName[]
   return rows;
 }
 
+/** True when something of a version is gone for good. */
+export async function isSomethingGone(trx: Trx, version: VersionName): Promise<boolean> {
+  const [fallen] = await countFallen(trx, [version]);
+  return fallen !== undefined && fallen.revoked + fallen.expired > 0;
+}
+
 /**
- * True when a version lost something for good and another one of the same dataset has all the rest
- * of it, also what is suspended and may stand again: whoever has the first loses nothing by it.
+ * The first version from `from` on that has something which is not gone for good, also what is
+ * suspended and may stand again, and which this one lacks, or has in another revision: whoever has it
+ * would lose that. Undefined when this one replaces them all.
  */
-export async function isReplacedBy(trx: Trx, before: VersionName, after: number): Promise<boolean> {
-  const [fallen] = await countFallen(trx, [before]);
-  if (fallen === undefined || fallen.revoked + fallen.expired === 0) return false;
-  const { rows } = await sql<{ dropped: number }>`
-    select count(*)::int as dropped
+export async function findNotReplaced(
+  trx: Trx,
+  { dataset_id, version }: VersionName,
+  from: number,
+): Promise<number | undefined> {
+  const { rows } = await sql<{ version: number | null }>`
+    select min(lost.version) as version
       from dataset_item lost
       join consent on consent.jti = lost.jti and consent.state not in ('revoked', 'expired')
       join content_item on content_item.content_id = lost.content_id and content_item.withdrawn_at is null
-      left join dataset_item kept on kept.dataset_id = lost.dataset_id and kept.version = ${after}
+      left join dataset_item kept on kept.dataset_id = lost.dataset_id and kept.version = ${version}
        and kept.content_id = lost.content_id
-     where lost.dataset_id = ${before.dataset_id} and lost.version = ${before.version}
+       and kept.item::json ->> 'revision' = lost.item::json ->> 'revision'
+     where lost.dataset_id = ${dataset_id} and lost.version >= ${from} and lost.version < ${version}
        and kept.content_id is null`.execute(trx);
-  return rows[0]?.dropped === 0;
+  return rows[0]?.version ?? undefined;
 }
 
 /** An instant at which a version lost something for good. */

@@ -129,6 +129,20 @@ export async function readVersionsByName(
   return rows;
 }
 
+/** This version of a dataset and those after it, in their order. */
+export async function readVersionsFrom(
+  db: Db | Trx,
+  { dataset_id, version }: Pick<VersionRow, "dataset_id" | "version">,
+): Promise<readonly VersionRow[]> {
+  return db
+    .selectFrom("dataset_version")
+    .selectAll()
+    .where("dataset_id", "=", dataset_id)
+    .where("version", ">=", version)
+    .orderBy("version")
+    .execute();
+}
+
 /** The consents a version stands on. */
 export async function readVersionJtis(
   db: Db | Trx,

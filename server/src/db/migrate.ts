@@ -1,13 +1,11 @@
 import { sql } from "kysely";
 import { createHash } from "node:crypto";
 import { readFile, readdir } from "node:fs/promises";
+import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 import { ConfigError } from "../config.ts";
 import type { Database } from "./open-database.ts";
 
 const FOLDER = new URL("./migrations/", import.meta.url);
-/** Any number does, as long as every server of one database takes the same. */
-const MIGRATION_LOCK = 7_265_378;
-
 interface Migration {
   readonly name: string;
   readonly script: string;
@@ -57,7 +55,7 @@ async function readMigrations(): Promise<readonly Migration[]> {
 
 /** In a transaction that the other servers of this database wait for: not even `if not exists` is safe against two at once. Takes the time it takes. */
 function locked(script: string): string {
-  return `begin;\nset local statement_timeout = 0;\nset local lock_timeout = 0;\nselect pg_advisory_xact_lock(${MIGRATION_LOCK});\n${script}\ncommit;`;
+  return `begin;\nset local statement_timeout = 0;\nset local lock_timeout = 0;\nselect pg_advisory_xact_lock(${ADVISORY_LOCKS.migration});\n${script}\ncommit;`;
 }
 
 /** Names and hashes are ours: a file name and hexadecimal digits. A second server that waited for the lock finds the row and rolls back. */

@@ -5,6 +5,7 @@ import { type ConstructorOptions, fromPglite } from "pg-boss";
 import { mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 import { type Config, ConfigError, type DatabaseLimits } from "../config.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";
 import { exclusivePgliteDialect } from "./exclusive-pglite.ts";
@@ -159,8 +160,6 @@ async function openPostgres(connectionString: string, { limits, log, tracing }: 
   };
 }
 
-/** Any number does, as long as every server of one database takes the same. */
-export const BOOT_LOCK = 7_265_382;
 /** What the connection that holds it calls itself. */
 export const BOOT_LOCK_HOLDER = "licet start";
 /** A boot takes a second or two; one that hangs must not make the others wait for ever. */
@@ -179,7 +178,7 @@ async function holdingLock<T>(connectionString: string, work: () => Promise<T>):
   holder.on("error", broken.reject);
   await holder.connect();
   try {
-    await holder.query("select pg_advisory_lock($1::bigint)", [BOOT_LOCK]);
+    await holder.query("select pg_advisory_lock($1::bigint)", [ADVISORY_LOCKS.boot]);
     return await Promise.race([work(), broken.promise]);
   } finally {
     await holder.end();

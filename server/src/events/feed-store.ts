@@ -1,13 +1,11 @@
 import { type Insertable, sql } from "kysely";
 import { ulid } from "ulid";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import { FIRST_NUMBER } from "../db/first-number.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import { type Audience, type FeedEvent, audiencesOf } from "./feed-audiences.ts";
 import { readEventBody } from "./store.ts";
-
-/** One writer at a time, on whichever server. Any number does, as long as every server takes the same. */
-const FEED_LOCK = 7_265_423;
 
 /** True when events wait for a position. */
 export async function hasUnsequenced(db: Db): Promise<boolean> {
@@ -17,7 +15,7 @@ export async function hasUnsequenced(db: Db): Promise<boolean> {
 
 /** Keeps everybody else from giving positions until the commit; what others gave is seen by the statements after this one. */
 export async function lockFeed(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${FEED_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.feed}::bigint)`.execute(trx);
 }
 
 export type UnsequencedEvent = FeedEvent & { readonly id: string };

@@ -2,8 +2,11 @@ import type { Result } from "@licet/protocol";
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Trx } from "../db/open-database.ts";
 
-/** Writes, in the transaction of a fact, that its request is carried out; refuses when somebody else is at it by now. */
-export type CarriedOutMark = (trx: Trx) => Promise<Result<true>>;
+/**
+ * Writes, in the transaction of a fact, that its request is carried out, unless the fact records no
+ * event and so only prepares; refuses when somebody else is at it by now.
+ */
+export type CarriedOutMark = (trx: Trx, fact: { readonly hasEvents: boolean }) => Promise<Result<true>>;
 
 const requests = new AsyncLocalStorage<CarriedOutMark>();
 

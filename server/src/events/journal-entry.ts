@@ -2,6 +2,9 @@ import { type JsonObject, type JsonValue, canonicalize } from "@licet/protocol";
 import type { EventType } from "./event-jobs.ts";
 import type { NewEvent } from "./store.ts";
 
+/** The actor of what a restore decides itself. */
+export const BY_RESTORE = "restore";
+
 /** A place in a status list and what was set there. */
 export interface KeptStatus {
   readonly status_list: number;

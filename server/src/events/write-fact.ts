@@ -48,9 +48,7 @@ const RETRYABLE = new Set(["40001", "40P01", "23505"]);
  * what it refused is in the journal.
  * A refusal rolls everything back.
  *
- * Everybody takes row locks in one order: drafts, consents, content items, datasets, license
- * requests, receipt keys, licenses, remediations, status lists, documents; each by id. What says on whose
- * behalf it happens, an upstream, comes before them.
+ * Everybody takes locks in the one order that docs/architecture.md lists ("A fact").
  */
 export async function writeFact<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T>>): Promise<Result<T>> {
   return ctx.tracing.within({ name: "fact" }, (span) => writeUntilDone(ctx, work, span));
@@ -136,7 +134,7 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
     };
     const documents = await ctx.documents.write(trx, renderers, now);
     // Last, so that its row is held for a moment only.
-    const marked = await carriedOutMark()?.(trx);
+    const marked = await carriedOutMark()?.(trx, { hasEvents: events.length > 0 });
     if (marked?.ok === false) throw new Refused(marked.refusal);
     return { result: outcome, documents, journal };
   });

@@ -1,6 +1,14 @@
 import { sql } from "kysely";
 import { describe, expect, test } from "vitest";
-import { enrolCreator, expectStatus, giveConsent, registerWork, uniqueId } from "../../../test/fixtures/actors.ts";
+import {
+  enrolCreator,
+  expectStatus,
+  giveConsent,
+  publishDataset,
+  registerWork,
+  uniqueId,
+} from "../../../test/fixtures/actors.ts";
+import { datasetBody, registerWorks } from "../../../test/fixtures/datasets.ts";
 import { startFurtherServer, startPlatform } from "../../../test/fixtures/platform.ts";
 import { engine } from "../../../test/fixtures/settings.ts";
 import { forgetKeys } from "./idempotency.ts";
@@ -11,6 +19,14 @@ const under = (key: string) => ({ "idempotency-key": key });
 
 async function readRow(key: string) {
   return ctx.db.selectFrom("idempotency_key").selectAll().where("key", "=", key).executeTakeFirst();
+}
+
+/** The transaction that locked a dataset's row last: the preparation of a large publication does nothing else to it. */
+async function lastLockOf(datasetId: string): Promise<string | undefined> {
+  const { rows } = await sql<{
+    by: string;
+  }>`select xmax::text as by from dataset where dataset_id = ${datasetId}`.execute(ctx.db);
+  return rows[0]?.by;
 }
 
 describe("the same request under the same key", () => {
@@ -213,6 +229,32 @@ describe("a key", () => {
       expect(answer.headers.get("idempotent-replayed")).toBeNull();
     }
   });
+
+  test(
+    "of a large publication that meets a passing conflict after it was prepared is free",
+    { timeout: 120_000 },
+    async () => {
+      const key = uniqueId("key-");
+      const ada = await enrolCreator(platform);
+      await giveConsent(ada, { future_works: true });
+      const works = await registerWorks(platform, ada.creatorId, 501);
+      const { dataset_id } = await publishDataset(platform, works.slice(0, 1));
+      await ctx.db
+        .insertInto("dataset_build")
+        .values({ dataset_id, build_id: "another", version: 2, lease_until_ms: ctx.clock.nowMs() + 3_600_000 })
+        .execute();
+      const publish = () => platform.operator.post("/api/v1/datasets", datasetBody(works, { dataset_id }), under(key));
+      const before = await lastLockOf(dataset_id);
+      const waiting = publish();
+      await expect.poll(() => lastLockOf(dataset_id), { timeout: 60_000 }).not.toBe(before);
+      expectStatus(await platform.operator.post(`/api/v1/datasets/${dataset_id}/suspend`), 200);
+      await ctx.db.deleteFrom("dataset_build").where("build_id", "=", "another").execute();
+      expect(await waiting).toMatchObject({ status: 409, body: { code: "conflict" } });
+      expect(await readRow(key)).toBeUndefined();
+      expectStatus(await platform.operator.post(`/api/v1/datasets/${dataset_id}/resume`), 200);
+      expectStatus(await publish(), 201);
+    },
+  );
 
   test("of a request that the server failed is free at once", async () => {
     const key = uniqueId("key-");

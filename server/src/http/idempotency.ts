@@ -23,7 +23,7 @@ const KEPT_MS = 24 * 3_600_000;
 /** A request that is being carried out holds its key for so long at a time; one that died lets go after it. */
 const HOLD_MS = 30_000;
 const RENEW_MS = 10_000;
-/** Longer answers are not kept: the same request is then carried out again. */
+/** Longer answers are not kept: a repetition is told that the answer is lost, or carried out again where no fact was written. */
 const MAX_KEPT_ANSWER_BYTES = 262_144;
 /** What an answer is without which it is not the same. */
 const KEPT_HEADERS = ["content-type", "cache-control", "location", "link", "etag", "allow"];
@@ -128,9 +128,10 @@ interface Held {
 }
 
 /**
- * A fault, an answer that is too long, and one that says "not now" leave the key free, unless a fact
- * was committed: the facts of the request say so in their own transactions, so that no crash between
- * the commit and the answer has it carried out twice. Who was taken for dead commits nothing any more.
+ * An answer that says "not now" leaves the key free. So do a fault and an answer that is too long,
+ * unless a fact was committed: the facts of the request say so in their own transactions, so that no
+ * crash between the commit and the answer has it carried out twice. A fact without an event only
+ * prepares, and does not count. Who was taken for dead commits nothing any more.
  */
 async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Held): Promise<void> {
   const renewal = setInterval(() => {
@@ -140,6 +141,8 @@ async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Hel
   }, RENEW_MS);
   try {
     await carryOutOnce(markOf(ctx, { name, holder }), next);
+    // Whatever was prepared for it, the request was not carried out: the next one under the key is the first.
+    if (PASSING_STATUSES.includes(c.res.status)) return await deleteHeldKey(ctx.db, name, holder);
     const answer = await keptAnswerOf(c.res);
     if (answer === undefined) return await letGo(ctx, { name, holder });
     const sealed_answer = ctx.sealer.seal(labelOf(name), JSON.stringify(answer));
@@ -153,8 +156,13 @@ async function carryOut(ctx: Context, c: ApiContext, { name, holder, next }: Hel
 }
 
 function markOf(ctx: Context, { name, holder }: Omit<Held, "next">): CarriedOutMark {
-  return async (trx) =>
-    (await updateHeldKey(trx, name, holder, { carried_out_at_ms: ctx.clock.nowMs() }))
+  return async (trx, { hasEvents }) =>
+    (await updateHeldKey(
+      trx,
+      name,
+      holder,
+      hasEvents ? { carried_out_at_ms: ctx.clock.nowMs() } : { held_until_ms: ctx.clock.nowMs() + HOLD_MS },
+    ))
       ? accept(true)
       : refuse("idempotency_in_progress", "somebody else carries this request out by now");
 }
@@ -168,7 +176,7 @@ async function letGo(ctx: Context, { name, holder }: Omit<Held, "next">): Promis
 const PASSING_STATUSES = [409, 429];
 
 async function keptAnswerOf(response: Response): Promise<KeptAnswer | undefined> {
-  if (response.status >= 500 || PASSING_STATUSES.includes(response.status)) return undefined;
+  if (response.status >= 500) return undefined;
   const body = await response.clone().text();
   if (Buffer.byteLength(body) > MAX_KEPT_ANSWER_BYTES) return undefined;
   const headers = KEPT_HEADERS.flatMap((name) => {

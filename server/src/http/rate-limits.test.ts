@@ -118,6 +118,20 @@ describe("the token endpoint", () => {
     expectStatus(await anonymous.get("/oauth/jwks"), 200);
   });
 
+  test("looks at nothing more from an address that goes on for a whole quota after that", async () => {
+    const { anonymous, makeClient, ask } = await startEndpoint();
+    const client = await makeClient();
+    for (let calls = 0; calls < 49; calls += 1) await ask({ ...client, client_secret: "guess" });
+    expectStatus(await ask(client), 200);
+    expect((await ask({ ...client, client_secret: "guess" })).status).toBe(429);
+    const refused = await ask(client);
+    expect(refused).toMatchObject({ status: 429, body: { code: "rate_limited" } });
+    expect(refused.headers.get("ratelimit-policy")).toBe('"anonymous";q=25;w=3600');
+    expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+    expectStatus(await anonymous.get("/oauth/jwks"), 200);
+    expect((await anonymous.post("/webhooks/consent-updated", {})).status).toBe(429);
+  });
+
   test("counts a request that names a client, and shows no more than that, for nobody but its address", async () => {
     const { anonymous, makeClient, ask } = await startEndpoint();
     const client = await makeClient();
@@ -135,6 +149,17 @@ describe("the token endpoint", () => {
   });
 });
 
+test("an upstream's webhook that nobody signed is counted for its address", async () => {
+  const { anonymous } = await startPlatform({ rateLimits });
+  const answer = expectStatus(await anonymous.post("/webhooks/consent-updated", {}), 400);
+  expect(answer.headers.get("ratelimit")).toMatch(/^"anonymous";r=24;t=/);
+  for (let calls = 0; calls < 24; calls += 1) await anonymous.post("/webhooks/consent-updated", {});
+  expect(await anonymous.post("/webhooks/consent-updated", {})).toMatchObject({
+    status: 429,
+    body: { code: "rate_limited" },
+  });
+});
+
 describe("the buckets", () => {
   test.each<[bucket: string | undefined, isAnonymous: boolean, route: RouteName]>([
     ["reading", false, "GET /datasets/{id}/versions/{version}/items"],
@@ -145,6 +170,9 @@ describe("the buckets", () => {
     ["revoking", false, "POST /api/v1/creators/{id}/revocations"],
     ["tokens", false, "POST /api/v1/creators/{id}/sessions"],
     ["anonymous", true, "POST /api/v1/consents/{jti}/revoke"],
+    ["anonymous", true, "POST /webhooks/consent-updated"],
+    ["revoking", false, "POST /webhooks/consent-updated"],
+    ["anonymous", true, "POST /webhooks/stripe"],
     ["anonymous", true, "GET /openapi.json"],
     [undefined, true, "GET /readyz"],
   ])("%s, for a stranger %s, is for %s", (bucket, isAnonymous, route) => {

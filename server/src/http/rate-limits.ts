@@ -21,6 +21,11 @@ export interface Taken {
 export interface RateLimits {
   /** Takes one request out of a caller's bucket; undefined when the bucket has no limit. */
   readonly take: (bucket: Bucket, key: string) => Promise<Taken | undefined>;
+  /**
+   * How a bucket stands of a caller who went on for as long as a whole quota after it was empty, and
+   * is not worth looking at; undefined for everybody else. Each server counts that for itself.
+   */
+  readonly isFarOver: (bucket: Bucket, key: string) => Promise<Taken | undefined>;
   /** Forgets the buckets that are full again. */
   readonly sweep: () => Promise<void>;
 }
@@ -45,14 +50,16 @@ export function createRateLimits({
   const limiters = new Map(
     BUCKETS.flatMap((bucket) => {
       const quota = config.rateLimits[bucket];
-      return quota === null ? [] : [[bucket, { quota, limiter: createLimiter(bucket, quota, storeClient) }]];
+      if (quota === null) return [];
+      const refusals = new RateLimiterMemory({ points: quota.quota, duration: quota.windowSeconds });
+      return [[bucket, { quota, limiter: createLimiter(bucket, quota, storeClient), refusals }]];
     }),
   );
   return {
     take: async (bucket, key) => {
       const found = limiters.get(bucket);
       if (found === undefined) return undefined;
-      const { quota, limiter } = found;
+      const { quota, limiter, refusals } = found;
       const { isAllowed, state } = await limiter.consume(key).then(
         (after) => ({ isAllowed: true, state: after }),
         (error: unknown) => {
@@ -60,15 +67,29 @@ export function createRateLimits({
           throw error;
         },
       );
-      if (!isAllowed) metrics.rateLimited(bucket);
+      if (!isAllowed) {
+        metrics.rateLimited(bucket);
+        await refusals.penalty(key);
+      }
       const remaining = isAllowed ? state.remainingPoints : 0;
-      return { bucket, quota, isAllowed, remaining, resetSeconds: Math.max(1, Math.ceil(state.msBeforeNext / 1_000)) };
+      return { bucket, quota, isAllowed, remaining, resetSeconds: resetSecondsOf(state) };
+    },
+    isFarOver: async (bucket, key) => {
+      const found = limiters.get(bucket);
+      const state = await found?.refusals.get(key);
+      if (found === undefined || !state || state.consumedPoints < found.quota.quota) return undefined;
+      metrics.rateLimited(bucket);
+      return { bucket, quota: found.quota, isAllowed: false, remaining: 0, resetSeconds: resetSecondsOf(state) };
     },
     // The limiter counts by the wall clock, whatever time it is in the context.
     sweep: async () => {
       if (storeClient !== undefined) await db.deleteFrom(TABLE).where("expire", "<", Date.now()).execute();
     },
   };
+}
+
+function resetSecondsOf({ msBeforeNext }: RateLimiterRes): number {
+  return Math.max(1, Math.ceil(msBeforeNext / 1_000));
 }
 
 /** As much of a PostgreSQL client as the limiter asks for. */
@@ -137,7 +158,7 @@ async function withPatience<T>(answer: Promise<T>): Promise<T> {
 const REVOKING =
   /^POST .*\/(revoke|revocations|withdraw|suspend|compromise|retire|end|disable|erase|erasure|consent-updated)$/;
 /** What another platform tells us it took back is signed, not authenticated by a token. */
-const SIGNED_REFUSALS = /^POST .*\/consent-updated$/;
+const SIGNED: readonly RouteName[] = ["POST /webhooks/consent-updated"];
 /** The way to a creator's session is the way to revoking. */
 const TOKENS: readonly RouteName[] = ["POST /api/v1/creators/{id}/sessions"];
 const BULK: readonly RouteName[] = ["POST /api/v1/content/bulk"];
@@ -147,7 +168,7 @@ const UNLIMITED: readonly RouteName[] = ["GET /healthz", "GET /readyz"];
 /** The bucket that a call is taken from; undefined where nothing is counted. */
 export function bucketOf(route: RouteName | undefined, isAnonymous: boolean): Bucket | undefined {
   if (route !== undefined && UNLIMITED.includes(route)) return undefined;
-  if (isAnonymous) return route !== undefined && SIGNED_REFUSALS.test(route) ? "revoking" : "anonymous";
+  if (isAnonymous) return "anonymous";
   if (route === undefined || route.startsWith("GET ")) return "reading";
   if (REVOKING.test(route)) return "revoking";
   if (TOKENS.includes(route)) return "tokens";
@@ -156,12 +177,32 @@ export function bucketOf(route: RouteName | undefined, isAnonymous: boolean): Bu
 
 /** Counts a request for its caller: by who it is, or by address when nobody says who. */
 export function limitRate(ctx: Context, route: RouteName | undefined): MiddlewareHandler<ApiEnv> {
+  if (route !== undefined && SIGNED.includes(route)) return limitSigned(ctx, route);
   return async (c, next) => {
     const taken = await takeRequest(ctx, c, route);
     if (taken === undefined) return next();
     if (!taken.isAllowed) return sendTooMany(ctx, c, taken);
     await next();
     for (const [name, value] of Object.entries(headersOf(taken))) c.header(name, value);
+    return undefined;
+  };
+}
+
+/**
+ * Counts a signed request once it is known who signed it: for them, and otherwise, when nobody did,
+ * for its address. So what strangers send from behind the same address keeps no refusal waiting,
+ * unless they send so much that looking at it would be what keeps the others waiting.
+ */
+function limitSigned(ctx: Context, route: RouteName): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const farOver = await ctx.rateLimits.isFarOver("anonymous", addressKey(c.get("clientAddress")));
+    if (farOver !== undefined) return sendTooMany(ctx, c, farOver);
+    await next();
+    const taken = await takeRequest(ctx, c, route);
+    if (taken === undefined) return undefined;
+    // What was verified has happened, so its answer stays.
+    if (!taken.isAllowed && c.get("principal").kind === "anonymous") c.res = sendTooMany(ctx, c, taken);
+    else for (const [name, value] of Object.entries(headersOf(taken))) c.header(name, value);
     return undefined;
   };
 }

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import type { Db } from "../db/open-database.ts";
 
 /** A month in UTC, as in `2026_11`: the end of its partition's name. */
@@ -24,13 +25,10 @@ function endOf(month: string): number {
   return Date.UTC(year ?? 0, number ?? 1, 1);
 }
 
-/** Servers of one database take turns: `if not exists` alone is not safe against two at once. */
-const PARTITION_LOCK = 7_265_384;
-
 /** Makes the partitions of months that have none. */
 export async function addPartitions(db: Db, months: readonly string[]): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    await sql`select pg_advisory_xact_lock(${sql.lit(PARTITION_LOCK)})`.execute(trx);
+    await sql`select pg_advisory_xact_lock(${sql.lit(ADVISORY_LOCKS.partitions)})`.execute(trx);
     for (const month of months) {
       const name = sql.table(`interaction_${month}`);
       await sql`create table if not exists ${name} partition of interaction
@@ -42,7 +40,7 @@ export async function addPartitions(db: Db, months: readonly string[]): Promise<
 /** Drops the months that ended before an instant, and answers which. */
 export async function dropPartitions(db: Db, beforeMs: number): Promise<readonly string[]> {
   return db.transaction().execute(async (trx) => {
-    await sql`select pg_advisory_xact_lock(${sql.lit(PARTITION_LOCK)})`.execute(trx);
+    await sql`select pg_advisory_xact_lock(${sql.lit(ADVISORY_LOCKS.partitions)})`.execute(trx);
     const { rows } = await sql<{ name: string }>`select child.relname as name from pg_inherits
       join pg_class child on child.oid = pg_inherits.inhrelid
       where pg_inherits.inhparent = 'interaction'::regclass`.execute(trx);

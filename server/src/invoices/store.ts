@@ -1,4 +1,5 @@
 import { type Selectable, sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { TransactionKind } from "../db/ledger-tables.ts";
 import type { Tables } from "../db/tables.ts";
@@ -6,11 +7,8 @@ import type { Tables } from "../db/tables.ts";
 export type InvoiceRow = Selectable<Tables["invoice"]>;
 export type InvoiceLineRow = Selectable<Tables["invoice_line"]>;
 
-/** Whoever numbers invoices holds this until the commit, so that no number is left out. */
-const INVOICE_LOCK = 7_265_385;
-
 export async function lockInvoices(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${INVOICE_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.invoices}::bigint)`.execute(trx);
 }
 
 /** Who is invoiced for a month, in which currency. */

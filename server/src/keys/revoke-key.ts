@@ -16,7 +16,7 @@ import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
 import { createKey } from "./create-key.ts";
 import { republishKeySet } from "./publish-key-set.ts";
-import { LEAD_SECONDS } from "./rotate-keys.ts";
+import { LEAD_SECONDS, OVERLAP_SECONDS } from "./rotate-keys.ts";
 import {
   type SigningKeyRow,
   keyBody,
@@ -47,8 +47,9 @@ export interface RevokedKey {
 
 /**
  * Revokes a key of the platform in this fact: another takes over at once, and every document that
- * readers would still trust is signed again under it before anybody can see the revocation.
- * Refuses `not_found`, `conflict` and `input_invalid`.
+ * readers would still trust is signed again under it before anybody can see the revocation. Revoked
+ * again, it answers the same, and nothing is left to be signed; told again with an earlier instant,
+ * the earlier one counts. Refuses `not_found` and `input_invalid`.
  */
 export async function revokeKey(fact: Fact, { kid, compromisedSince, by }: KeyRevocation): Promise<Result<RevokedKey>> {
   await lockSigningKeys(fact.trx);
@@ -61,8 +62,7 @@ export async function revokeKey(fact: Fact, { kid, compromisedSince, by }: KeyRe
       "input_invalid",
       `body.compromised_since: expected not after ${formatInstant(fact.now)}, got ${formatInstant(since)}`,
     );
-  if (known !== null && since >= known)
-    return refuse("conflict", `the key ${kid} is revoked already, since ${formatInstant(known)}`);
+  if (known !== null && since >= known) return accept(await readAgain(fact, row, known));
   const successor = await succeed(fact, row);
   const revoked = {
     status: "revoked" as const,
@@ -85,6 +85,13 @@ export async function revokeKey(fact: Fact, { kid, compromisedSince, by }: KeyRe
   });
   await republishKeySet(fact, [kid]);
   return accept({ row: { ...row, ...revoked }, since, successor, signedAgain });
+}
+
+/** What a revocation did that was told before: the key that signs now took over, unless another one had long before. */
+async function readAgain(fact: Fact, row: SigningKeyRow, since: number): Promise<RevokedKey> {
+  const signedToTheEnd = row.retire_at === null || (row.revoked_at ?? 0) < row.retire_at - OVERLAP_SECONDS;
+  const signing = signingKeyAt(await readActiveKeys(fact.trx), row.purpose, fact.now);
+  return { row, since, successor: signedToTheEnd ? signing : undefined, signedAgain: [] };
 }
 
 function successorBody(successor: SigningKeyRow | undefined): JsonObject {

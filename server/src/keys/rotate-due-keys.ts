@@ -1,4 +1,4 @@
-import { type Result, accept } from "@licet/protocol";
+import { KEY_HANDOVER_SECONDS, type Result, accept } from "@licet/protocol";
 import type { Config } from "../config.ts";
 import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
@@ -7,8 +7,6 @@ import { PURPOSES } from "./create-key.ts";
 import { type RotatedKey, rotateInFact } from "./rotate-keys.ts";
 import { type SigningKeyRow, lockSigningKeys, readActiveKeys } from "./store.ts";
 
-/** Whatever the settings say, a key is handed over this long before its end: what it signed after that nobody would take. */
-const LAST_SECONDS = 7 * 86_400;
 /** The actor of what the schedule does. */
 export const BY_SCHEDULE = "schedule";
 
@@ -46,7 +44,7 @@ function dueKeys(
   return active.filter(
     (row) =>
       row.retire_at === null &&
-      (row.not_after - LAST_SECONDS <= now ||
+      (row.not_after - KEY_HANDOVER_SECONDS <= now ||
         (keyRotationSeconds !== undefined && row.not_before + keyRotationSeconds <= now)),
   );
 }

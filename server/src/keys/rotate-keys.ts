@@ -22,7 +22,7 @@ export const LEAD_SECONDS = 60;
  * The old key stays active this long after it signed for the last time: longer than a status
  * document lives (5 minutes) and longer than a draft made for it can be accepted (15 minutes).
  */
-const OVERLAP_SECONDS = 1_200;
+export const OVERLAP_SECONDS = 1_200;
 /** Keys of one purpose that are active at once. A rotation every few minutes is no rotation. */
 const MAX_ACTIVE_KEYS = 8;
 /** The key set is read whole by everybody; its readers refuse more than 1 000 keys. */

@@ -14,7 +14,7 @@ import { rotateDueKeys } from "./rotate-due-keys.ts";
 import { retireKeys } from "./rotate-keys.ts";
 
 const DAY = 86_400;
-const PURPOSES = ["consent", "document", "receipt", "webhook"];
+const PURPOSES = ["consent", "document", "receipt", "webhook", "license"];
 
 interface ListedKey {
   readonly kid: string;
@@ -69,6 +69,7 @@ describe("a key that is older than LICET_KEY_ROTATION_DAYS", () => {
     expect(added.map(({ purpose, alg }) => `${purpose} ${alg}`).toSorted()).toEqual([
       "consent EdDSA",
       "document EdDSA",
+      "license EdDSA",
       "receipt ES256",
       "webhook EdDSA",
     ]);

@@ -1,22 +1,21 @@
 import { type JsonObject, type PlatformKey, type PublicJwk, formatInstant } from "@licet/protocol";
 import { type Insertable, type Selectable, type Updateable, sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 
 export type SigningKeyRow = Selectable<Tables["signing_key"]>;
 
-/** Any number does, as long as every server of one database takes the same. */
-const SIGNING_LOCK = 7_265_390;
-
 /** The keys that may sign, held by whoever signs, together, until the commit. Of two who come later, the one who changes keys is not passed by. */
 export async function holdSigningKeys(trx: Trx): Promise<readonly SigningKeyRow[]> {
-  const { rows } = await sql<SigningKeyRow>`select * from hold_signing_keys(${SIGNING_LOCK}::bigint)`.execute(trx);
+  const { rows } =
+    await sql<SigningKeyRow>`select * from hold_signing_keys(${ADVISORY_LOCKS.signingKeys}::bigint)`.execute(trx);
   return rows;
 }
 
 /** Held alone by whoever makes, hands over, retires or revokes keys: nobody signs meanwhile. */
 export async function lockSigningKeys(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${SIGNING_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.signingKeys}::bigint)`.execute(trx);
 }
 
 export async function insertSigningKey(trx: Trx, row: Insertable<Tables["signing_key"]>): Promise<void> {

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { AccountKind, TransactionKind } from "../db/ledger-tables.ts";
@@ -36,11 +37,8 @@ export interface EntryToWrite extends AccountName {
   readonly amountMicros: bigint;
 }
 
-/** Whoever writes to the ledger holds this until the commit, so that it is read in the order in which it is numbered. */
-const LEDGER_LOCK = 7_265_383;
-
 export async function lockLedger(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${LEDGER_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.ledger}::bigint)`.execute(trx);
 }
 
 export async function insertTransactions(trx: Trx, rows: readonly Omit<TransactionRow, "sequence">[]): Promise<void> {

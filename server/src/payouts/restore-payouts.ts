@@ -1,6 +1,7 @@
 import { accept } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import type { PayoutAdapterName } from "../db/payment-tables.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "../ledger/post-transactions.ts";
 import { payoutTransaction } from "./create-batch.ts";
@@ -8,7 +9,6 @@ import { type NewPayout, holdRows, holdUnsent, insertBatch, insertPayouts, readH
 
 /** After a restore servers start, and Stripe answers for what the lost one asked last. */
 const LOOK_AFTER_SECONDS = 300;
-const BY_RESTORE = "restore";
 
 /** What the journal keeps of a payout that was made after a backup. */
 export interface LostPayout {

@@ -1,4 +1,5 @@
 import { type Insertable, type Selectable, sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { PayoutAdapterName, PayoutState } from "../db/payment-tables.ts";
@@ -13,11 +14,8 @@ export type PayoutRow = Omit<StoredPayout, "amount" | "returned"> & {
 export type BatchRow = Selectable<Tables["payout_batch"]>;
 export type DetailsRow = Selectable<Tables["payout_details"]>;
 
-/** Whoever makes payouts holds this until the commit, so that no balance is paid out twice. */
-const PAYOUT_LOCK = 7_265_384;
-
 export async function lockPayouts(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${PAYOUT_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.payouts}::bigint)`.execute(trx);
 }
 
 function rowOf({ amount, returned, ...row }: StoredPayout): PayoutRow {

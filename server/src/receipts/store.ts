@@ -1,5 +1,6 @@
 import { type JsonObject, RECEIPT_FLAGS, type ReceiptFlag, type UsageReceipt, parseJsonObject } from "@licet/protocol";
 import { type Selectable, sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import { anyOf } from "../db/any-of.ts";
@@ -73,15 +74,12 @@ export async function findReceiptsById(db: Db, receiptId: string): Promise<reado
   return db.selectFrom("usage_receipt").selectAll().where("receipt_id", "=", receiptId).orderBy("sequence").execute();
 }
 
-/** Whoever inserts holds this lock until the commit, so that receipts are numbered in the order in which they can be read. */
-const RECEIPT_LOCK = 7_265_381;
-
 /** What is known of a receipt when it is written. */
 export type NewReceipt = Omit<ReceiptRow, "sequence">;
 
 /** Inserts receipts, as the last thing but the ledger that their fact does: a reader who has seen a `sequence` never misses a lower one. */
 export async function insertReceipts(trx: Trx, rows: readonly NewReceipt[]): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${RECEIPT_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.receipts}::bigint)`.execute(trx);
   await sql`
     insert into usage_receipt (receipt_id, marketplace_id, dataset_id, dataset_version, nonce, sha256, model_id,
                                model_fingerprint, unit, units, receipt, accepted_at, license_id, flags, charged_micros,

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { ADVISORY_LOCKS } from "../db/advisory-locks.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import { REVOCATIONS_PER_PAGE } from "@licet/protocol";
 
@@ -6,9 +7,6 @@ export interface NewRevocation {
   readonly jti: string;
   readonly listedUntil: number;
 }
-
-/** Whoever appends to the view holds this lock until the commit, so that its sequence has no gaps and no disorder. */
-const VIEW_LOCK = 7_265_380;
 
 /** Appends to the view, of which none was in it before, and answers the last sequence before them. */
 export async function appendRevocations(
@@ -18,7 +16,7 @@ export async function appendRevocations(
 ): Promise<number> {
   const { rows } = await sql<{ last: number }>`
     select append_revocations(
-      ${VIEW_LOCK}::bigint, ${revocations.map((row) => row.jti)}::text[], ${revokedAt}::bigint,
+      ${ADVISORY_LOCKS.revocationView}::bigint, ${revocations.map((row) => row.jti)}::text[], ${revokedAt}::bigint,
       ${revocations.map((row) => row.listedUntil)}::bigint[]) as last`.execute(trx);
   return rows[0]?.last ?? 0;
 }

@@ -117,6 +117,22 @@ describe("a status list", () => {
   });
 });
 
+test("a status that has no place in its list is a fault, and nothing of its fact is committed", async () => {
+  const [place] = await allocate(1);
+  if (place === undefined) throw new Error("expected a place");
+  const before = await platform.anonymous.get("/status-lists/1");
+  const taken = await sql<{ idx: number }>`select idx from status_index where list = 1`.execute(ctx.db);
+  const held = new Set(taken.rows.map((row) => row.idx));
+  const missing = {
+    status_list: 1,
+    status_idx: Array.from({ length: 10_000 }, (_, idx) => idx).find((idx) => !held.has(idx)) ?? 0,
+  };
+  await expect(inFact(async (fact) => setStatuses(fact, [place, missing], "revoked"))).rejects.toThrow(
+    "expected list 1 to hold 2 places, got 1",
+  );
+  expect((await platform.anonymous.get("/status-lists/1")).text).toBe(before.text);
+});
+
 test("a list that has filled up is followed by the next one, which is published by then", async () => {
   await sql`alter table status_index drop constraint status_index_list_fkey`.execute(ctx.db);
   await sql`insert into status_index (list, idx) select 1, idx from generate_series(0, ${STATUS_LIST_ENTRIES - 1}) idx where idx % 3 < 2 on conflict do nothing`.execute(

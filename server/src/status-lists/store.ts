@@ -54,7 +54,8 @@ export async function saveStatuses(
       from begun, unnest(${[...statuses.keys()]}::int[], ${[...statuses.values()]}::smallint[]) as wished (idx, status)
      where status_index.list = ${list} and status_index.idx = wished.idx
     returning status_index.idx, status_index.status, status_index.revision`.execute(trx);
-  if (rows.length === 0) throw new TypeError(`expected list ${list} to hold one of ${statuses.size} places at least`);
+  if (rows.length !== statuses.size)
+    throw new TypeError(`expected list ${list} to hold ${statuses.size} places, got ${rows.length}`);
   return rows;
 }
 

@@ -21,6 +21,7 @@ interface Row {
   readonly journal_ms: number | null;
   readonly pending_offers: number;
   readonly unsequenced_ms: number | null;
+  readonly keys: number;
 }
 
 /** What waits in the database, asked at most every two seconds. */
@@ -43,7 +44,8 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
            (select count(*)::int from dataset_offer where state = 'pending') as pending_offers,
            (select event.at_ms::float8
               from (select event_id from unsequenced_event order by serial limit 1) first
-              join event on event.id = first.event_id) as unsequenced_ms
+              join event on event.id = first.event_id) as unsequenced_ms,
+           (select count(*)::int from signing_key) as keys
       from (select count(*)::int as waiting, min(created_at_ms)::float8 as oldest_ms,
                    min(next_attempt_at_ms)::float8 as due_ms
               from (select created_at_ms, next_attempt_at_ms from webhook_delivery
@@ -64,6 +66,7 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
     pendingOffers: row.pending_offers,
     reconciliation: await measureReconciliation(db),
     unhandled: await measureQueues(db, nowMs),
+    keysListed: row.keys,
     keys: await measureKeys(db, Math.floor(nowMs / 1_000)),
   };
 }

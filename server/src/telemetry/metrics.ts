@@ -40,6 +40,7 @@ export interface DatabaseMeasures {
     readonly open: readonly { readonly kind: string; readonly count: number }[];
     readonly lastDoneAt: number | undefined;
   };
+  readonly keysListed: number;
   readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
 }
 
@@ -198,6 +199,7 @@ const GAUGES = {
     "When a reconciliation last ended well; 0 when none did",
   ],
   keyAge: ["licet_signing_key_age_seconds", "Age of the key that signs", "purpose"],
+  keysListed: ["licet_key_set_keys", "Keys in the key set, which keeps them all; beyond 900 none is made"],
   keyLeft: ["licet_signing_key_left_seconds", "How long the key that signs is still valid", "purpose"],
 } as const satisfies Record<string, readonly [name: string, help: string, label?: string]>;
 
@@ -245,6 +247,7 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
     set("eventsUnhandled", count, { queue });
     set("eventsLag", oldestSeconds, { queue });
   }
+  set("keysListed", measured.keysListed);
   for (const { purpose, ageSeconds, leftSeconds } of measured.keys) {
     set("keyAge", ageSeconds, { purpose });
     set("keyLeft", leftSeconds, { purpose });

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { decodeBase64, formatInstant, isOrigin } from "@licet/protocol";
+import { WEBHOOK_SECRET_BYTES, formatInstant, isOrigin, isWebhookSecret } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import { cutPage, identifierSchema, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
@@ -14,12 +14,13 @@ const tags = ["upstreams"];
 const idParam = z.object({ id: identifierSchema });
 /** How long the secret before the new one is taken, unless it is said otherwise. */
 const OVERLAP_SECONDS = 86_400;
-/** What Standard Webhooks demands of a secret. */
-const SECRET_BYTES = { least: 24, most: 64 };
 
 const secretSchema = z
   .string()
-  .refine(isSecret, `expected whsec_ and ${SECRET_BYTES.least} to ${SECRET_BYTES.most} bytes in base64`)
+  .refine(
+    isWebhookSecret,
+    `expected whsec_ and ${WEBHOOK_SECRET_BYTES.least} to ${WEBHOOK_SECRET_BYTES.most} bytes in base64`,
+  )
   .openapi({ description: "the secret, when the upstream made it; left out, one is made here and shown once" });
 
 const upstreamSchema = z
@@ -216,9 +217,4 @@ function viewOf(ctx: Context, row: UpstreamRow): z.infer<typeof upstreamSchema> 
     ...(isOverlapping ? { older_secret_until: formatInstant(old_secret_until) } : {}),
     created_at: formatInstant(row.created_at),
   };
-}
-
-function isSecret(text: string): boolean {
-  const bytes = text.startsWith("whsec_") ? decodeBase64(text.slice("whsec_".length)) : undefined;
-  return bytes !== undefined && bytes.length >= SECRET_BYTES.least && bytes.length <= SECRET_BYTES.most;
 }

@@ -16,13 +16,24 @@ const AFTER_AUTHENTICATION = "use_dpop_nonce";
 export async function limitTokens(ctx: Context, koa: KoaContextWithOIDC): Promise<boolean> {
   const taken = await takeAnswered(ctx, koa);
   if (taken === undefined) return false;
+  if (taken.isAllowed) koa.set(headersOf(taken));
+  else sendTooMany(ctx, koa, taken);
+  return !taken.isAllowed;
+}
+
+/** Refuses, before anything is read or looked up, an address that has long had nothing but refusals. Answers true when it did. */
+export async function refuseFarOver(ctx: Context, koa: KoaContextWithOIDC): Promise<boolean> {
+  const farOver = await ctx.rateLimits.isFarOver("anonymous", addressKey(peerOf(koa.req).address));
+  if (farOver !== undefined) sendTooMany(ctx, koa, farOver);
+  return farOver !== undefined;
+}
+
+function sendTooMany(ctx: Context, koa: KoaContextWithOIDC, taken: Taken): void {
   koa.set(headersOf(taken));
-  if (taken.isAllowed) return false;
   koa.status = 429;
   koa.type = "application/problem+json";
   const requestId = koa.res.getHeader("x-request-id");
   koa.body = JSON.stringify({ ...problemOf(refusalOf(taken), ctx.origin), request_id: requestId });
-  return true;
 }
 
 async function takeAnswered(ctx: Context, koa: KoaContextWithOIDC): Promise<Taken | undefined> {

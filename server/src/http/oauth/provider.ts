@@ -16,7 +16,7 @@ import { AUTH_METHODS, type AuthMethod, CLIENT_ALGORITHMS } from "./client-authe
 import { certificateSupportOf, secretsOf } from "./clients.ts";
 import { dpopNoncesOf } from "./dpop.ts";
 import { OidcProvider, errors } from "./library.ts";
-import { limitTokens } from "./limit-tokens.ts";
+import { limitTokens, refuseFarOver } from "./limit-tokens.ts";
 import { OAUTH_NOTICE, loadOauthKeys } from "./rotate-key.ts";
 import { findClient } from "./store.ts";
 
@@ -100,6 +100,7 @@ interface KeyedParts extends ProviderParts {
 function openKeyed(ctx: Context, { clients, ...parts }: KeyedParts) {
   const provider = createProvider(ctx, parts);
   provider.use(async (koa: KoaContextWithOIDC, next: () => Promise<void>) => {
+    if (koa.path.endsWith("/token") && (await refuseFarOver(ctx, koa))) return;
     await next();
     if (koa.oidc?.route !== "token") return;
     const isRefused = await limitTokens(ctx, koa);

@@ -1,4 +1,5 @@
 import { sql, type Insertable, type Selectable, type Updateable } from "kysely";
+import { ADVISORY_LOCKS } from "../../db/advisory-locks.ts";
 import type { Db, Trx } from "../../db/open-database.ts";
 import { anyOf } from "../../db/any-of.ts";
 import type { Tables } from "../../db/tables.ts";
@@ -151,11 +152,9 @@ export async function readOauthKeys(db: Db | Trx): Promise<readonly Selectable<T
     .execute();
 }
 
-const OAUTH_KEYS_LOCK = 7_265_391;
-
 /** Held by whoever makes a key, until the commit. */
 export async function lockOauthKeys(trx: Trx): Promise<void> {
-  await sql`select pg_advisory_xact_lock(${OAUTH_KEYS_LOCK}::bigint)`.execute(trx);
+  await sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.oauthKeys}::bigint)`.execute(trx);
 }
 
 /** The keys sign no more from here on, and are forgotten at `retireAt`. */

@@ -1,8 +1,8 @@
 import { type JsonObject, type JsonValue, type Shape, readShape } from "@licet/protocol";
 import type { JsonCall, LicetClient, LicetProblem } from "@licet/sdk";
-import { CommandError } from "../command-error.ts";
+import { CommandError } from "./command-error.ts";
 
-/** Calls a route and reads its answer; an answer that is not as agreed ends the demo. */
+/** Calls a route and reads its answer; an answer that is not as agreed ends the command. */
 export async function call<T>(client: LicetClient, request: JsonCall, shape: Shape<T>): Promise<T> {
   const answer = await client.sendJson(request);
   if (!answer.ok)
