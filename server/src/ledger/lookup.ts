@@ -4,20 +4,7 @@ import { readPeriods } from "./store.ts";
 /** What other slices may ask of the ledger. */
 export { type PeriodBounds, boundsAround, boundsOf, periodOf } from "./periods.ts";
 export { computeSplit, poolOf, versionOfPool } from "./split-pool.ts";
-export {
-  type AccountName,
-  type AccountRow,
-  type EntryRow,
-  type TransactionRow,
-  findNewestPeriod,
-  findTransaction,
-  readAccountEntries,
-  readAccounts,
-  readBalanceBefore,
-  readEntriesOf,
-  readSumBetween,
-  readTransactionsByReference,
-} from "./store.ts";
+export { type AccountRow, findNewestPeriod, readAccounts, readBalanceBefore } from "./store.ts";
 
 /** Whether nothing is counted for a month any more. */
 export async function isPeriodClosed(db: Db | Trx, period: string): Promise<boolean> {

@@ -211,7 +211,7 @@ export async function readBalanceBefore(db: Db | Trx, accountId: number, before:
 }
 
 /** What an account got or gave between two instants, from `from` on and before `until`. */
-export async function readSumBetween(
+async function readSumBetween(
   db: Db | Trx,
   accountId: number,
   { from, until }: { readonly from: number; readonly until: number },

@@ -1,3 +1,2 @@
 /** What other slices may ask of models. */
 export { MAX_NAMED, type RunningLicense, type TrainedModel, readAffected } from "./affected-store.ts";
-export { type FindingFilter, type FindingRow, readFindings } from "./finding-store.ts";
