@@ -32,7 +32,9 @@ export function operatorOf({ origin, operatorToken }: Stage): LicetClient {
   return createClient({ origin, token: operatorToken });
 }
 
-export const TERMS_PATH = "/terms/paid_training/1.0";
+/** Terms that promise a remediation. */
+export const DEMO_LICENSE = "paid_training:1.1";
+export const TERMS_PATH = `/terms/${DEMO_LICENSE.replace(":", "/")}`;
 
 /** Keys, terms, creators with keys of their own, their works, and three signatures. */
 export async function actConsent(stage: Stage, narrator: Narrator): Promise<readonly Consenting[]> {
@@ -170,6 +172,7 @@ function wishOf({ creatorId }: Creator): ConsentWish {
   return {
     subject: `creator:${creatorId}`,
     scope: ["training", "commercial"],
+    license: DEMO_LICENSE,
     price_floor: "per-token:0.00005",
     duration_days: CONSENT_DAYS,
   };

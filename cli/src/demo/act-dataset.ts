@@ -4,7 +4,7 @@ import { type ExitCode, claim } from "../command-error.ts";
 import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { verifyManifest } from "../verify-manifest.ts";
-import { type Consenting, operatorOf } from "./act-consent.ts";
+import { type Consenting, DEMO_LICENSE, operatorOf } from "./act-consent.ts";
 import { call, waitFor } from "../call-api.ts";
 import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
@@ -92,6 +92,7 @@ function publish(
     content_items: contentIds.map((content_id) => ({ content_id })),
     pricing: { model_use: `per-token:${PRICE}` },
     scope: ["training", "commercial"],
+    license: DEMO_LICENSE,
     revenue_split: { platform_fee_bps: 1_000 },
   };
   return narrator.step(

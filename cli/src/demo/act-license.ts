@@ -25,7 +25,7 @@ const LICENSES = objectOf({ licenses: listOf(LICENSE, { max: 1_000 }) });
 export type HeldLicense = ReturnType<typeof LICENSE>;
 
 /** The marketplace as a client of the platform. */
-function clientOf({ origin }: Stage, { credentials }: OfferedDataset): LicetClient {
+export function clientOf({ origin }: Stage, { credentials }: OfferedDataset): LicetClient {
   const { client_id: clientId, client_secret: clientSecret, scope } = credentials;
   return createClient({ origin, clientId, clientSecret, scope });
 }

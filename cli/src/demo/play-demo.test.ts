@@ -66,6 +66,7 @@ describe("licet demo", () => {
       expect(out).toContain("0.0001 USD a token ×");
       expect(out).toContain("Asked to train again, the marketplace refuses.");
       expect(out).toContain("5 of 15 works may not be used any more.");
+      expect(out).toContain("Bram accepts. The case is closed");
       expect(out).toMatch(/\nEverything held\. It took [\d.]+ s\.\n$/);
       expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
       expect(readdirSync(temporary)).toEqual([]);

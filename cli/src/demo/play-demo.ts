@@ -3,6 +3,7 @@ import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Consenting, actConsent } from "./act-consent.ts";
 import { actDataset } from "./act-dataset.ts";
+import { actRemediation } from "./act-remediation.ts";
 import { actRevocation, actVerification } from "./act-revocation.ts";
 import { actMoney } from "./act-money.ts";
 import { actTraining } from "./act-training.ts";
@@ -66,6 +67,7 @@ async function tell(flags: DemoFlags, cast: Cast, surroundings: Surroundings): P
   await actTraining(stage, dataset, creators, narrator);
   await actMoney(stage, dataset, creators, narrator);
   await actRevocation({ stage, dataset, creator: protagonist, narrator, surroundings });
+  await actRemediation(stage, dataset, protagonist, narrator);
   narrator.say(`\nEverything held. It took ${duration(performance.now() - startedAt)}.`);
   if (flags.once === true) return 0;
   stayUp(worthOpening(stage, dataset, settings.commandName), cast, narrator);
