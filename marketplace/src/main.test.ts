@@ -78,7 +78,7 @@ describe("the process", () => {
     ).toMatchObject({ status: 201 });
     expect(
       await callAt(first.origin, "POST", "/api/v1/datasets/ds_sample/training-runs", { token: TOKEN }),
-    ).toMatchObject({ status: 201, body: { usage: [{ receipt_state: "posted" }, {}, {}] } });
+    ).toMatchObject({ status: 201, body: { usage: [{ receipt_state: "posted" }] } });
 
     // A training hangs on one work while the revocation comes in and the process dies.
     const hanging = Promise.withResolvers<void>();
@@ -105,11 +105,7 @@ describe("the process", () => {
       await callAt(second.origin, "GET", "/api/v1/datasets/ds_sample/training-runs", { token: TOKEN }),
     ).toMatchObject({ body: { training_runs: [{ state: "stopped" }, { state: "completed" }] } });
     const { body } = await callAt(second.origin, "GET", "/api/v1/usage-receipts", { token: PLATFORM_TOKEN });
-    expect(body["receipts"]).toMatchObject([
-      { valid_for_future_training: false },
-      { valid_for_future_training: false },
-      { valid_for_future_training: false },
-    ]);
+    expect(body["receipts"]).toMatchObject([{ valid_for_future_training: false }]);
   });
 
   it("counts a training as stopped that kill -9 interrupted", async () => {

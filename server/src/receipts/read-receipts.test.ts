@@ -37,6 +37,23 @@ async function idsOf(caller: Caller, query = ""): Promise<readonly string[]> {
 }
 
 describe("receipts", () => {
+  test("are seen by the creators of the version that was used, and by no one who came later", async () => {
+    const first = await prepare();
+    const marketplace = await registerMarketplace(platform);
+    await offerDataset(platform, first.dataset.dataset_id, marketplace);
+    const receiptId = expectStatus(await postReceipt(platform, marketplace, first.dataset), 201).body.receipt_id;
+    const later = await enrolCreator(platform);
+    const work = await registerWork(platform, later.creatorId);
+    await giveConsent(later);
+    await publishDataset(platform, [first.work, work], { dataset_id: first.dataset.dataset_id });
+    expect(await idsOf(first.creator.caller)).toEqual([receiptId]);
+    expect(await idsOf(later.caller)).toEqual([]);
+    expect(await later.caller.get(`/api/v1/usage-receipts/${receiptId}`)).toMatchObject({
+      status: 403,
+      body: { code: "not_yours" },
+    });
+  });
+
   test("are seen by the marketplace they are from, by the platform, and by the creators of the works", async () => {
     const [first, second] = [await prepare(), await prepare()];
     const [mine, theirs] = [await registerMarketplace(platform), await registerMarketplace(platform)];

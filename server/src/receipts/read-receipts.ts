@@ -3,6 +3,7 @@ import type { Context } from "../context.ts";
 import {
   findDataset,
   readDatasetIdsOfCreator,
+  readVersionsOfCreator,
   readVersionStandings,
   type VersionStanding,
 } from "../datasets/lookup.ts";
@@ -24,7 +25,7 @@ export interface ReceiptQuery {
   readonly limit: number;
 }
 
-/** Receipts the caller may see: the platform all, a marketplace its own, a creator those for datasets with works of theirs. */
+/** Receipts the caller may see: the platform all, a marketplace its own, a creator those for versions that hold works of theirs. */
 export async function listReceipts(
   ctx: Context,
   principal: Principal,
@@ -36,6 +37,7 @@ export async function listReceipts(
   const found = await readReceipts(ctx.db, {
     marketplaceId,
     datasetIds: visible.value,
+    creatorId: principal.kind === "creator" ? principal.creatorId : undefined,
     licenseId,
     modelFingerprint,
     after,
@@ -69,10 +71,12 @@ async function visibleDatasets(
 export async function readReceipt(ctx: Context, principal: Principal, receiptId: string): Promise<Result<JsonObject>> {
   const rows = await findReceiptsById(ctx.db, receiptId);
   if (rows.length === 0) return refuse("not_found", `there is no receipt ${receiptId}`);
-  const own = principal.kind === "creator" ? await readDatasetIdsOfCreator(ctx.db, principal.creatorId) : [];
+  const own = principal.kind === "creator" ? await readVersionsOfCreator(ctx.db, principal.creatorId) : [];
+  const isOwn = (row: ReceiptRow): boolean =>
+    own.some(({ dataset_id, version }) => dataset_id === row.dataset_id && version === row.dataset_version);
   const visible = rows.filter((row) => {
     if (principal.kind === "marketplace") return row.marketplace_id === principal.marketplaceId;
-    return principal.kind === "creator" ? own.includes(row.dataset_id) : true;
+    return principal.kind === "creator" ? isOwn(row) : true;
   });
   const [receipt] = await withValidity(ctx, visible);
   return receipt === undefined ? refuse("not_yours", `the receipt ${receiptId} is somebody else's`) : accept(receipt);

@@ -113,6 +113,8 @@ function numbers(rows: readonly NewReceipt[], column: NumberColumn) {
 export interface ReceiptFilter {
   readonly marketplaceId: string | undefined;
   readonly datasetIds: readonly string[] | undefined;
+  /** Only receipts for versions that hold a work of this creator. */
+  readonly creatorId: string | undefined;
   readonly licenseId?: string | undefined;
   readonly modelFingerprint?: string | undefined;
   /** The sequence of the last receipt seen. */
@@ -120,16 +122,25 @@ export interface ReceiptFilter {
   readonly limit: number;
 }
 
+/** True for a receipt for a version that holds a work of this creator. */
+function holdsWorkOf(creatorId: string) {
+  return sql<boolean>`exists (
+    select from dataset_item item
+     where item.creator_id = ${creatorId} and item.dataset_id = usage_receipt.dataset_id
+       and item.version = usage_receipt.dataset_version)`;
+}
+
 /** Receipts in the order of their acceptance. */
 export async function readReceipts(
   db: Db | Trx,
-  { marketplaceId, datasetIds, licenseId, modelFingerprint, after, limit }: ReceiptFilter,
+  { marketplaceId, datasetIds, creatorId, licenseId, modelFingerprint, after, limit }: ReceiptFilter,
 ): Promise<readonly ReceiptRow[]> {
   if (datasetIds?.length === 0) return [];
   return db
     .selectFrom("usage_receipt")
     .selectAll()
     .$if(marketplaceId !== undefined, (query) => query.where("marketplace_id", "=", marketplaceId ?? ""))
+    .$if(creatorId !== undefined, (query) => query.where(holdsWorkOf(creatorId ?? "")))
     .$if(datasetIds !== undefined, (query) => query.where("dataset_id", "=", anyOf(datasetIds ?? [])))
     .$if(licenseId !== undefined, (query) => query.where("license_id", "=", licenseId ?? ""))
     .$if(modelFingerprint !== undefined, (query) => query.where("model_fingerprint", "=", modelFingerprint ?? ""))
