@@ -50,13 +50,15 @@ export interface VersionPlan {
 /** Lines that are made between two pauses, in which others have their turn. */
 const BATCH = 100;
 
-/** Plans what a request to publish asks for. Refuses `items_not_covered`, `conflict` and `split_measure_missing`. */
+/** Plans what a request to publish asks for. Refuses `currency_wrong`, `items_not_covered`, `conflict` and `split_measure_missing`. */
 export async function planVersion(
   ctx: Context,
   input: DatasetInput,
   { datasetId, previous }: { readonly datasetId: string; readonly previous: VersionRow | undefined },
 ): Promise<Result<VersionPlan>> {
   const { name, scope, pricing, currency, license } = input;
+  const kept = checkCurrency(currency, previous);
+  if (!kept.ok) return kept;
   const offer = { datasetId, scope, license, price: pricing.model_use };
   const covered = await coverItems(ctx.db, itemReferencesOf(input), { offer, now: nowSeconds(ctx) });
   if (!covered.ok) return covered;
@@ -85,6 +87,17 @@ export async function planVersion(
     ),
     isCompaction: false,
   });
+}
+
+/** A dataset has one currency for good: its licenses and pools count in it, and nothing is converted. */
+function checkCurrency(currency: string, previous: VersionRow | undefined): Result<true> {
+  const before = previous === undefined ? currency : offerOf(previous).currency;
+  return before === currency
+    ? accept(true)
+    : refuse(
+        "currency_wrong",
+        `currency: expected ${before}, which the versions before are offered in, got ${currency}`,
+      );
 }
 
 /** A pool that is split by a measure needs the measure of every work, and something to measure. */

@@ -134,12 +134,14 @@ describe("a version", () => {
       platform.operator.post("/api/v1/datasets", datasetBody(ids, { dataset_id, ...members }));
     const first = expectStatus(await post(works), 201).body;
     expect(await post(works)).toMatchObject({ status: 200, body: first });
-    expect(await post(works, { currency: "EUR" })).toMatchObject({ status: 201, body: { version: 2 } });
-    expect(await post(works, { currency: "EUR", name: "Another name" })).toMatchObject({
+    const dearer = { pricing: { model_use: "per-token:0.0002" } };
+    expect(await post(works, { currency: "EUR" })).toMatchObject({ status: 422, body: { code: "currency_wrong" } });
+    expect(await post(works, dearer)).toMatchObject({ status: 201, body: { version: 2 } });
+    expect(await post(works, { ...dearer, name: "Another name" })).toMatchObject({
       status: 201,
       body: { version: 3, name: "Another name" },
     });
-    expect(await post(works.toReversed(), { currency: "EUR", name: "Another name" })).toMatchObject({
+    expect(await post(works.toReversed(), { ...dearer, name: "Another name" })).toMatchObject({
       status: 201,
       body: { version: 4 },
     });

@@ -312,6 +312,37 @@ describe("closing a month", () => {
     );
   });
 
+  test("shares nothing out twice: not what a split after the month's end has, nor what was taken back since, nor by two at once", async () => {
+    const { creators, dataset } = await publishFor([1, 1]);
+    const pool = `${dataset.dataset_id}/1`;
+    const path = `/api/v1/ledger/pools/${dataset.dataset_id}/1/split`;
+    const paidOut = async (): Promise<bigint> => {
+      const balances = await Promise.all(creators.map(({ creatorId }) => balanceOf(platform, "creator", creatorId)));
+      return balances.reduce((sum, balance) => sum + balance, 0n);
+    };
+    await post(platform, [chargeOf("mkt_late", pool, 700n)]);
+    const [wrong = ""] = await post(platform, [chargeOf("mkt_late", pool, 90n)]);
+    platform.clock.advance(32 * 86_400);
+    // The month is over and not closed yet.
+    expectStatus(
+      await platform.operator.post(`/api/v1/ledger/transactions/${wrong}/reversal`, { reason: "wrong" }),
+      201,
+    );
+    await post(platform, [chargeOf("mkt_late", pool, 50n)]);
+    const answers = await Promise.all([platform.operator.post(path), platform.operator.post(path)]);
+    platform.clock.advance(3);
+    answers.push(await platform.operator.post(path));
+    expect(answers.map(({ status }) => status).sort()).toEqual(
+      answers[0]?.body.transaction_id === answers[1]?.body.transaction_id ? [201, 201, 409] : [201, 409, 409],
+    );
+    await closeAll();
+    expect(await paidOut()).toBe(-750n);
+    platform.clock.advance(33 * 86_400);
+    await closeAll();
+    expect(await paidOut()).toBe(-750n);
+    expect(await balanceOf(platform, "pool", pool)).toBe(0n);
+  });
+
   test("takes the months in order, and refuses what is no month", async () => {
     const now = Math.floor(platform.clock.nowMs() / 1_000);
     await post(

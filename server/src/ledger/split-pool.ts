@@ -14,7 +14,14 @@ import type { Trx } from "../db/open-database.ts";
 import { findVersion, offerOf, readCreatorWeights } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "./post-transactions.ts";
-import { type AccountRow, readAccounts, readBalanceBefore, readTransactionsByReference } from "./store.ts";
+import {
+  type AccountRow,
+  findAccountById,
+  lockLedger,
+  readAccounts,
+  readBalanceBefore,
+  readTransactionsByReference,
+} from "./store.ts";
 
 /** The account that a version's earnings wait in until its month is closed. */
 export function poolOf(datasetId: string, version: number): { readonly kind: "pool"; readonly owner: string } {
@@ -61,8 +68,11 @@ export interface SplitTime {
 
 /**
  * Shares out what a pool holds: the fee first, then by weights. Once for each name and pool, so that
- * a close that was interrupted goes on where it was. A pool that owes, because more was taken back
- * than came in, waits for the next time. Answers the transaction; undefined when nothing was there.
+ * a close that was interrupted goes on where it was. The ledger is held from the start, since what is
+ * shared out must not be shared out by somebody else meanwhile; and never more than the pool holds
+ * now, of which an earlier split or a correction may have taken what counts before `until`. A pool
+ * that owes, because more was taken back than came in, waits for the next time. Answers the
+ * transaction; undefined when nothing was there.
  */
 export async function splitPool(
   ctx: Context,
@@ -72,9 +82,12 @@ export async function splitPool(
   const reference = `${name}/${pool.owner}`;
   const split = await writeFact(ctx, async (fact) => {
     const { trx } = fact;
+    await lockLedger(trx);
     const [known] = await readTransactionsByReference(trx, "pool_split", [reference]);
     if (known !== undefined) return accept(known.transaction_id);
-    const poolMicros = -(await readBalanceBefore(trx, pool.account_id, until));
+    const countedMicros = -(await readBalanceBefore(trx, pool.account_id, until));
+    const heldMicros = -((await findAccountById(trx, pool.account_id))?.balanceMicros ?? 0n);
+    const poolMicros = heldMicros < countedMicros ? heldMicros : countedMicros;
     if (poolMicros <= 0n) return accept(undefined);
     return accept(await postSplit(fact, pool, { reference, until, poolMicros }));
   });

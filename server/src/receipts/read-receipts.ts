@@ -96,12 +96,17 @@ async function withValidity(ctx: Context, rows: readonly ReceiptRow[]): Promise<
       ...(row.currency === null ? {} : { currency: row.currency }),
       pulled: row.pulled,
     };
-    return { ...receipt, valid_for_future_training: isStillValid(receipt, standings(row)), acceptance };
+    return { ...receipt, valid_for_future_training: isStillValid(receipt, row, standings(row)), acceptance };
   });
 }
 
-function isStillValid({ licensed_at }: JsonObject, standing: VersionStanding | undefined): boolean {
+/** By what its user can have known when the use began, and not by what the receipt says afterwards. */
+function isStillValid(
+  { licensed_at }: JsonObject,
+  { period_from }: Pick<ReceiptRow, "period_from">,
+  standing: VersionStanding | undefined,
+): boolean {
   if (standing === undefined || (standing.state !== "active" && standing.state !== "partially_revoked")) return false;
   const licensedAt = typeof licensed_at === "string" ? (parseInstant(licensed_at) ?? 0) : 0;
-  return standing.lastLostAt === undefined || standing.lastLostAt < licensedAt;
+  return standing.lastLostAt === undefined || standing.lastLostAt < Math.min(licensedAt, period_from);
 }
