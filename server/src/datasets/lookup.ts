@@ -14,7 +14,7 @@ import {
 /** What other slices may ask of datasets. */
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
 export type { VersionStanding } from "./standing.ts";
-export { offerOf } from "./version-offer.ts";
+export { isSameOffer, offerOf } from "./version-offer.ts";
 export { readCreatorWeights } from "./version-store.ts";
 export {
   type DatasetRow,

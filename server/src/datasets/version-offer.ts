@@ -33,3 +33,14 @@ export function offerOf(row: VersionRow): VersionOffer {
     revenueSplit: revenue_split ?? DEFAULT_SPLIT,
   };
 }
+
+/** True when two versions ask the same for the same: whoever may use the one may use the other. */
+export function isSameOffer(left: VersionOffer, right: VersionOffer): boolean {
+  const scopeOf = ({ scope }: VersionOffer): string => [...scope].sort().join(" ");
+  return (
+    scopeOf(left) === scopeOf(right) &&
+    left.priceText === right.priceText &&
+    left.currency === right.currency &&
+    left.terms === right.terms
+  );
+}

@@ -1,4 +1,5 @@
 import {
+  type JsonObject,
   REFUSALS,
   canonicalize,
   formatInstant,
@@ -50,6 +51,34 @@ const caller = await marketplace.call();
 const post = (receipt: object) => caller.post("/api/v1/usage-receipts", receipt);
 const storedCount = async (): Promise<number> =>
   (await db.selectFrom("usage_receipt").select("receipt_id").execute()).length;
+
+describe("a later version", () => {
+  test("is under the license as long as it asks the same for the same, and needs one of its own otherwise", async () => {
+    const creator = await enrolCreator(platform);
+    const works = await registerWorks(platform, creator.creatorId, 3);
+    await giveConsent(creator);
+    const first = await publishDataset(platform, works.slice(0, 1));
+    const marketplaceOfIts = await registerMarketplace(platform);
+    await offerDataset(platform, first.dataset_id, marketplaceOfIts);
+    const licensed = await licenseFor(platform, marketplaceOfIts, first);
+    const next = (ids: readonly string[], members: JsonObject = {}) =>
+      publishDataset(platform, ids, { dataset_id: first.dataset_id, ...members });
+    const report = async (version: PublishedDataset) =>
+      (await marketplaceOfIts.call()).post(
+        "/api/v1/usage-receipts",
+        await signAnyReceipt(
+          receiptContent(platform, marketplaceOfIts, { ...licensed, ...version }),
+          marketplaceOfIts.receiptSigner,
+        ),
+      );
+    expectStatus(await report(await next(works.slice(0, 2))), 201);
+    platform.clock.advance(1);
+    expect(await report(await next(works, { pricing: { model_use: "per-token:0.0002" } }))).toMatchObject({
+      status: 422,
+      body: { code: "receipt_version_wrong" },
+    });
+  });
+});
 
 describe("a usage receipt", () => {
   test("is accepted and countersigned, so that the marketplace can prove it", async () => {

@@ -105,9 +105,9 @@ async function readKnown(
   const licenses = await lockLicenses(trx, licenseIds);
   const versions = await readVersionsByName(
     trx,
-    receipts
-      .filter((receipt) => receipt.dataset_version <= MAX_VERSION)
-      .map(({ dataset_id, dataset_version }) => ({ dataset_id, version: dataset_version })),
+    [...receipts.filter((receipt) => receipt.dataset_version <= MAX_VERSION), ...licenses].map(
+      ({ dataset_id, dataset_version }) => ({ dataset_id, version: dataset_version }),
+    ),
   );
   const uses = entries.map(({ receipt, period }) => ({
     license_id: receipt.license_id,

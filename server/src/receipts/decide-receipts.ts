@@ -11,7 +11,7 @@ import {
   refuse,
   valueOf,
 } from "@licet/protocol";
-import type { VersionLosses, VersionName, VersionRow } from "../datasets/lookup.ts";
+import { type VersionLosses, type VersionName, type VersionRow, isSameOffer, offerOf } from "../datasets/lookup.ts";
 import type { Charge, LicenseRow } from "../licenses/lookup.ts";
 import { judgeUse } from "./judge-flags.ts";
 import type { ReceiptRow } from "./store.ts";
@@ -145,7 +145,22 @@ function checkVersion({ versions }: Known, { receipt }: VerifiedReceipt, license
       "receipt_fingerprint_wrong",
       `expected ${version?.items_root ?? "a version that exists"} for version ${dataset_version}, got ${dataset_fingerprint}`,
     );
-  return accept(version);
+  return isCovered(versions, license, version)
+    ? accept(version)
+    : refuse(
+        "receipt_version_wrong",
+        `expected a license of version ${dataset_version}, which is offered otherwise than version ${license.dataset_version}, got ${license.license_id}`,
+      );
+}
+
+/**
+ * A license holds for later versions that ask the same for the same. One that is dearer, or for
+ * other uses, may hold works whose consents do not allow what the license says.
+ */
+function isCovered(versions: Known["versions"], license: LicenseRow, version: VersionRow): boolean {
+  if (version.version === license.dataset_version) return true;
+  const licensed = versions.get(`${license.dataset_id}/${license.dataset_version}`);
+  return licensed !== undefined && isSameOffer(offerOf(licensed), offerOf(version));
 }
 
 function checkMeasure({ receipt }: VerifiedReceipt, license: LicenseRow): Result<Price> {
