@@ -62,6 +62,7 @@ test("licet keys lists, rotates and revokes over HTTP, and changes the master ke
   expect(keys.map((key: { purpose: string }) => key.purpose).toSorted()).toEqual([
     "consent",
     "document",
+    "license",
     "receipt",
     "webhook",
   ]);

@@ -1,4 +1,4 @@
-import { webhookPublicKeys, verifyKeySet } from "@licet/protocol";
+import { LICENSE_CHANGES, NOTICES, REMEDIATION_CHANGES, verifyKeySet, webhookPublicKeys } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
 import {
   type RegisteredMarketplace,
@@ -85,7 +85,7 @@ describe("a webhook endpoint", () => {
   test("is filtered by change, but for what somebody must stop for", async () => {
     const { caller } = await marketplace();
     const refusing = ["revoked", "suspended", "expired", "withdrawn", "erased"];
-    const notices = ["test", "endpoint_failing", "endpoint_disabled"];
+    const notices = [...NOTICES, ...LICENSE_CHANGES, ...REMEDIATION_CHANGES];
     const endpoint = await add(caller, { changes: ["published", "revoked"] });
     expect(endpoint.changes).toEqual([...refusing, "published", ...notices]);
     expect((await patch(caller, endpoint.endpoint_id, { changes: [] })).body.changes).toEqual([

@@ -8,6 +8,7 @@ import {
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
+import { MARKETPLACE_SCOPES } from "../http/scopes.ts";
 
 const platform = await startPlatform({ allowedHosts: ["127.0.0.1:4444"] });
 const { db } = platform.server.ctx;
@@ -29,7 +30,7 @@ describe("a marketplace", () => {
       client_id: expect.stringMatching(/^client_/),
       client_secret: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
       token_endpoint_auth_method: "client_secret_basic",
-      scope: "datasets:read receipts:read receipts:write marketplaces:read webhooks:read webhooks:write",
+      scope: MARKETPLACE_SCOPES.join(" "),
       webhook_endpoint_id: expect.stringMatching(/^whe_/),
       webhook_secret: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=$/),
     });
