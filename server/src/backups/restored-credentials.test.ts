@@ -181,7 +181,13 @@ describe("after a restore, nothing that was taken away since the backup is back:
       const { body } = await last.platform.operator.get(`/api/v1/webhook-endpoints/${endpoints.deleted}`);
       expect(body.code).toBe("not_found");
       const active = (await readKeys(last)).filter((key) => key.status === "active");
-      expect(active.map(({ purpose }) => purpose).toSorted()).toEqual(["consent", "document", "receipt", "webhook"]);
+      expect(active.map(({ purpose }) => purpose).toSorted()).toEqual([
+        "consent",
+        "document",
+        "license",
+        "receipt",
+        "webhook",
+      ]);
       for (const key of keysAfter.filter(({ purpose }) => purpose === "document" || purpose === "receipt"))
         expect(active.map(({ kid }) => kid)).not.toContain(key.kid);
       await last.stop();
