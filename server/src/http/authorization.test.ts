@@ -141,8 +141,8 @@ describe("the table", () => {
     const writing = routes.filter(({ name }) => !name.startsWith("GET "));
     // Who speaks there is told by a signature, which is looked at before anything is written.
     expect(writing.filter(({ rule }) => rule.anyone === true).map(({ name }) => name)).toEqual([
-      "POST /webhooks/consent-updated",
       "POST /webhooks/stripe",
+      "POST /webhooks/consent-updated",
     ]);
     expect(writing.filter(({ rule }) => rule.marketplace !== undefined).map(({ name }) => name)).toEqual([
       "POST /api/v1/marketplaces/{id}/receipt-keys",
