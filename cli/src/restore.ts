@@ -66,7 +66,7 @@ function describe(report: JsonObject): readonly string[] {
     ...changes.map(([type, times]) => `  ${type}: ${say(times)}`),
     ...describeLost("consents accepted since; they are refused now, so ask their creators again", lost_consents),
     ...describeLost(
-      "secrets, keys and URLs changed since; give these clients, webhook endpoints and upstreams new ones, then resume or enable them",
+      "secrets, keys, URLs and payout details changed since; give these clients, webhook endpoints and upstreams new ones, then resume or enable them, and have these creators put their payout details again",
       lost_credentials,
     ),
     ...describeLost(

@@ -46,7 +46,7 @@ export interface Replay {
   readonly replayed: Readonly<Record<string, number>>;
   /** Consents accepted since the backup: refused from now on, because their creators could not take them back. */
   readonly lost_consents: Lost;
-  /** Clients, webhook endpoints and upstreams whose secrets, keys or URLs were changed since: they are shut until they are set anew. */
+  /** Clients, webhook endpoints and upstreams whose secrets, keys or URLs were changed since, and payout details: they are shut, or gone, until they are set anew. */
   readonly lost_credentials: Lost;
   /** What was carried for upstreams and is lost: what they take back of it reaches nothing here until it is mapped again. */
   readonly lost_upstream_mappings: Lost;

@@ -103,6 +103,7 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "license.revoked": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "license.expired": ["license_id", "marketplace_id", "dataset_id", "by", "at"],
   "receipt.accepted": ["receipt_id", "marketplace_id", "dataset_id"],
+  "payout-details.changed": ["creator_id", "currency"],
   "payout.created": ["payout_id", "batch_id", "creator_id", "adapter", "currency", "amount_micros"],
   "payout.sent": ["payout_id", "external_id"],
   "payout.paid": ["payout_id", "external_id"],
