@@ -76,6 +76,10 @@ function describe(report: JsonObject): readonly string[] {
     ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),
     ...describeLost("compensations accepted since; both sides agree on them again", report["lost_compensations"]),
+    ...describeLost(
+      "payments, corrections, months, invoices and license policies since; record, close and set them again (a person decides about licenses until then)",
+      report["lost_money"],
+    ),
     ...describeLost("datasets published since; publish them again", lost_datasets),
     ...describeLost(
       "payouts that may have been sent since; Stripe is asked, those in files are to be settled",

@@ -109,6 +109,12 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "payout.paid": ["payout_id", "external_id"],
   "payout.failed": ["payout_id"],
   "payout.returned": ["payout_id", "returned_micros"],
+  "payment.recorded": ["transaction_id", "marketplace_id", "amount_micros", "currency"],
+  "ledger.reversed": ["transaction_id", "reversal_id"],
+  "pool.split": ["pool_micros", "fee_micros"],
+  "period.closed": ["period"],
+  "invoice.issued": ["invoice_id", "number", "marketplace_id", "period", "total_micros", "currency"],
+  "license-policy.changed": ["dataset_id", "mode"],
   "remediation.compensated": [
     "case_id",
     "creator_id",
@@ -141,6 +147,12 @@ const UNREFUSING: ReadonlySet<EventType> = new Set<EventType>([
   "payout.paid",
   "payout.failed",
   "payout.returned",
+  "payment.recorded",
+  "ledger.reversed",
+  "pool.split",
+  "period.closed",
+  "invoice.issued",
+  "license-policy.changed",
   "remediation.compensated",
 ]);
 
