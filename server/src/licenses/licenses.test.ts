@@ -370,6 +370,23 @@ describe("a license is refused", () => {
     expectStatus(await own.post(`/api/v1/licenses/${license_id}/tokens`, { jkt: null }), 201);
     expect(expectStatus(await ask(marketplace, datasetId, ownModel()), 201).body).not.toHaveProperty("jkt");
   });
+
+  test("bound to a key that has ended, asked for again or renewed, until it is bound to another", async () => {
+    const marketplace = await party();
+    const { datasetId } = await offered([marketplace]);
+    expectStatus(await setPolicy(platform, datasetId), 200);
+    const model = ownModel();
+    const { license_id } = expectStatus(await ask(marketplace, datasetId, model), 201).body;
+    const path = `/api/v1/marketplaces/${marketplace.marketplaceId}/receipt-keys/${marketplace.receiptSigner.kid}`;
+    expectStatus(await platform.operator.post(`${path}/revoke`, {}), 200);
+    const own = await marketplace.call();
+    const ended = { status: 401, body: { code: "key_not_in_force", detail: expect.stringContaining(license_id) } };
+    expect(await ask(marketplace, datasetId, { ...model, jkt: null })).toMatchObject(ended);
+    expect(await own.post(`/api/v1/licenses/${license_id}/renew`)).toMatchObject(ended);
+    expectStatus(await own.post(`/api/v1/licenses/${license_id}/tokens`, { jkt: null }), 201);
+    expect(expectStatus(await ask(marketplace, datasetId, model), 200).body).not.toHaveProperty("jkt");
+    expectStatus(await own.post(`/api/v1/licenses/${license_id}/renew`), 200);
+  });
 });
 
 describe("a flat price", () => {
