@@ -48,7 +48,8 @@ export function requireStanding({ dataset_id, state }: Pick<DatasetRow, "dataset
 
 /**
  * The license in force that says exactly what is wanted, on the terms of the version; one whose time
- * is over is ended.
+ * is over is ended. Refuses `conflict` while one stands for the same fingerprint under another
+ * model_id, or made from another base.
  */
 export async function findSame(
   fact: Fact,
@@ -62,7 +63,21 @@ export async function findSame(
     await endLicenses(fact, [standing], { state: "expired", by: "timer", reason: "the license's time is over" });
     return accept(undefined);
   }
-  return accept(standing);
+  const same = requireSameModel(standing, wanted, `the license ${standing.license_id} stands`);
+  return same.ok ? accept(standing) : same;
+}
+
+/** What there is one of for a fingerprint is for one name and one base. Refuses `conflict`. */
+export function requireSameModel(known: ModelName, wanted: ModelName, says: string): Result<true> {
+  return known.model_id === wanted.model_id && known.base_fingerprint === wanted.base_fingerprint
+    ? accept(true)
+    : refuse("conflict", `${says} for ${nameModel(known)}, got ${nameModel(wanted)}`);
+}
+
+type ModelName = Pick<Wanted, "model_id" | "base_fingerprint">;
+
+function nameModel({ model_id, base_fingerprint }: ModelName): string {
+  return `model_id ${model_id}, base_fingerprint ${base_fingerprint ?? "none"}`;
 }
 
 export interface Issue {

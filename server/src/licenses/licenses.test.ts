@@ -387,6 +387,35 @@ describe("a license is refused", () => {
     expect(expectStatus(await ask(marketplace, datasetId, model), 200).body).not.toHaveProperty("jkt");
     expectStatus(await own.post(`/api/v1/licenses/${license_id}/renew`), 200);
   });
+
+  test("for a fingerprint that one stands for under another name, or made from another base", async () => {
+    const marketplace = await party();
+    const { datasetId } = await offered([marketplace]);
+    expectStatus(await setPolicy(platform, datasetId), 200);
+    const model = { model_id: uniqueId("model-"), fingerprint: sha256Hex(uniqueId("m")) };
+    const { license_id } = expectStatus(await ask(marketplace, datasetId, { model }), 201).body;
+    const others = [
+      { ...model, model_id: "another-name" },
+      { ...model, base_fingerprint: sha256Hex("a base") },
+    ];
+    for (const other of others)
+      expect(await ask(marketplace, datasetId, { model: other })).toMatchObject({
+        status: 409,
+        body: {
+          code: "conflict",
+          detail: expect.stringContaining(`${license_id} stands for model_id ${model.model_id}`),
+        },
+      });
+    expect(expectStatus(await ask(marketplace, datasetId, { model }), 200).body.license_id).toBe(license_id);
+
+    expectStatus(await setPolicy(platform, datasetId, { mode: "manual" }), 200);
+    const waiting = { model_id: uniqueId("model-"), fingerprint: sha256Hex(uniqueId("m")) };
+    const { request_id } = expectStatus(await ask(marketplace, datasetId, { model: waiting }), 202).body;
+    expect(await ask(marketplace, datasetId, { model: { ...waiting, model_id: "another-name" } })).toMatchObject({
+      status: 409,
+      body: { code: "conflict", detail: expect.stringContaining(`${request_id} waits`) },
+    });
+  });
 });
 
 describe("a flat price", () => {

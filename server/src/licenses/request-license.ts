@@ -16,6 +16,7 @@ import {
   findSame,
   holdDataset,
   issueLicense,
+  requireSameModel,
   requireStanding,
 } from "./issue-license.ts";
 import type { LicenseInput } from "./license-input.ts";
@@ -51,7 +52,7 @@ type Marketplace = Extract<Principal, { kind: "marketplace" }>;
  * A marketplace asks for a license of a dataset. What the dataset's policy says yes to is issued at
  * once; the rest waits for a person. There is one license in force for the same dataset, marketplace,
  * model, scope and terms: asked for again, it is the answer again, with a fresh token. Bound to a key
- * that has ended since, it is `key_not_in_force`.
+ * that has ended since, it is `key_not_in_force`; for another model_id or base, `conflict`.
  *
  * Refuses, in this order: `scope_unknown`, `scope_contradictory`, `not_found`, `not_yours`,
  * `dataset_not_published`, `conflict` (nothing of it stands), `agreement_not_accepted`,
@@ -182,7 +183,10 @@ async function answerWith(
 
 async function queue(fact: Fact, wanted: Wanted, { principal, input }: Deciding): Promise<Result<Requested>> {
   const known = await findWaiting(fact.trx, wanted);
-  if (known !== undefined) return accept<Requested>({ kind: "waiting", request: known });
+  if (known !== undefined) {
+    const same = requireSameModel(known, wanted, `the request ${known.request_id} waits`);
+    return same.ok ? accept<Requested>({ kind: "waiting", request: known }) : same;
+  }
   if ((await countWaiting(fact.trx, wanted.dataset_id, wanted.marketplace_id)) >= MAX_WAITING)
     return refuse(
       "license_requests_full",
