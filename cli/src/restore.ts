@@ -66,7 +66,7 @@ function describe(report: JsonObject): readonly string[] {
     ...changes.map(([type, times]) => `  ${type}: ${say(times)}`),
     ...describeLost("consents accepted since; they are refused now, so ask their creators again", lost_consents),
     ...describeLost(
-      "secrets, keys and URLs changed since; give these clients, webhook endpoints and upstreams new ones, then resume or enable them",
+      "secrets, keys, URLs and payout details changed since; give these clients, webhook endpoints and upstreams new ones, then resume or enable them, and have these creators put their payout details again",
       lost_credentials,
     ),
     ...describeLost(
@@ -76,6 +76,10 @@ function describe(report: JsonObject): readonly string[] {
     ...describeLost("licenses issued since; they are refused now, so their marketplaces ask again", lost_licenses),
     ...describeLost("receipts accepted since; ask the marketplaces to send them again", lost_receipts),
     ...describeLost("compensations accepted since; both sides agree on them again", report["lost_compensations"]),
+    ...describeLost(
+      "payments, corrections, months, invoices and license policies since; record, close and set them again (a person decides about licenses until then)",
+      report["lost_money"],
+    ),
     ...describeLost("datasets published since; publish them again", lost_datasets),
     ...describeLost(
       "payouts that may have been sent since; Stripe is asked, those in files are to be settled",

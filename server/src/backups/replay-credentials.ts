@@ -9,6 +9,7 @@ import { revokeKey } from "../keys/revoke-key.ts";
 import { succeedLostKeys } from "../keys/succeed-lost-keys.ts";
 import { deleteEndpoint, disableEndpoint, enableEndpoint, loseEndpoint } from "../marketplaces/change-endpoint.ts";
 import { retireReceiptKey, revokeReceiptKey } from "../marketplaces/end-receipt-key.ts";
+import { losePayoutDetails } from "../payouts/payout-details.ts";
 import { endUpstream, loseUpstreamSecret } from "../upstreams/register-upstream.ts";
 import type { JournalEvent, JournalFact } from "./read-journal.ts";
 
@@ -66,7 +67,8 @@ export async function replayRotations(ctx: Context, facts: readonly JournalFact[
 /**
  * What was replaced after the backup: the new one is lost, and the old one may be known to somebody
  * else, so neither is good for anything until its owner sets it anew. Comes after the replay, which
- * may resume and enable. Answers the clients, endpoints and upstreams.
+ * may resume and enable. Answers the clients, endpoints, upstreams and
+ * payout details.
  */
 export async function loseReplaced(ctx: Context, facts: readonly JournalFact[]): Promise<readonly string[]> {
   const lost: string[] = [];
@@ -80,7 +82,18 @@ export async function loseReplaced(ctx: Context, facts: readonly JournalFact[]):
   }
   const upstreamIds = idsOf(eventsOf(facts, ["upstream.secret-rotated"]), "upstream_id");
   for (const upstreamId of upstreamIds) if ((await loseUpstreamSecret(ctx, upstreamId)).ok) lost.push(upstreamId);
-  return lost;
+  return [...lost, ...(await loseDetails(ctx, facts))];
+}
+
+/** Where money goes: the account that the backup has is not where its creator wants it any more. */
+async function loseDetails(ctx: Context, facts: readonly JournalFact[]): Promise<readonly string[]> {
+  const lost = new Set<string>();
+  for (const { body } of eventsOf(facts, ["payout-details.changed"])) {
+    const [creatorId, currency] = [textOf(body["creator_id"]), textOf(body["currency"])];
+    const name = `${creatorId}, payout details for ${currency}`;
+    if (!lost.has(name) && (await losePayoutDetails(ctx, { creatorId, currency })).ok) lost.add(name);
+  }
+  return [...lost];
 }
 
 function eventsOf(facts: readonly JournalFact[], types: readonly string[]): readonly JournalEvent[] {

@@ -8,7 +8,7 @@ import { openFreshList } from "../status-lists/allocate-status.ts";
 import type { BackupHeader } from "./backup-format.ts";
 import type { JournalFact } from "./read-journal.ts";
 import { loseReplaced, replayRotations } from "./replay-credentials.ts";
-import { refuseLostLicenses } from "./replay-licenses.ts";
+import { loseLicensePolicies, refuseLostLicenses } from "./replay-licenses.ts";
 import { replayUpstreams } from "./replay-upstreams.ts";
 import { type Replayed, refuseLostConsents, replayFact } from "./replay-facts.ts";
 import {
@@ -46,7 +46,7 @@ export interface Replay {
   readonly replayed: Readonly<Record<string, number>>;
   /** Consents accepted since the backup: refused from now on, because their creators could not take them back. */
   readonly lost_consents: Lost;
-  /** Clients, webhook endpoints and upstreams whose secrets, keys or URLs were changed since: they are shut until they are set anew. */
+  /** Clients, webhook endpoints and upstreams whose secrets, keys or URLs were changed since, and payout details: they are shut, or gone, until they are set anew. */
   readonly lost_credentials: Lost;
   /** What was carried for upstreams and is lost: what they take back of it reaches nothing here until it is mapped again. */
   readonly lost_upstream_mappings: Lost;
@@ -55,6 +55,8 @@ export interface Replay {
   readonly lost_receipts: Lost;
   /** Compensations accepted since the backup: owed and credited nowhere any more. Cases with their amounts. */
   readonly lost_compensations: Lost;
+  /** Payments, corrections, closed months with their splits, invoices and license policies since the backup: each by type and what it is about. */
+  readonly lost_money: Lost;
   readonly lost_datasets: Lost;
   /** Payouts that may have been sent since the backup: they are looked for, or settled by hand, before anything is paid again. */
   readonly held_payouts: Lost;
@@ -101,6 +103,7 @@ export async function replayJournal(
   const lostCredentials = await loseReplaced(ctx, since);
   const lostConsents = await refuseLostConsents(ctx, since);
   const lostLicenses = await refuseLostLicenses(ctx, since);
+  await loseLicensePolicies(ctx, since);
   const heldPayouts = await holdPayouts(ctx);
   // Only now, when every list that a journal names is there too.
   await writeFact(ctx, async (fact) => {
@@ -119,6 +122,7 @@ export async function replayJournal(
     lost_licenses: lostOf(lostLicenses),
     lost_receipts: lostOf(await findLostReceipts(ctx, since)),
     lost_compensations: lostOf(findLostCompensations(since)),
+    lost_money: lostOf(findLostMoney(since)),
     lost_datasets: lostOf(await findLostVersions(ctx, since)),
     held_payouts: lostOf(heldPayouts),
   };
@@ -161,6 +165,28 @@ function findLostCompensations(facts: readonly JournalFact[]): readonly string[]
   return bodiesOf(facts, "remediation.compensated").map(
     (body) =>
       `${textOf(body["case_id"])}: ${textOf(body["amount_micros"])} ${textOf(body["currency"])}, ${textOf(body["marketplace_id"])} to ${textOf(body["creator_id"])}`,
+  );
+}
+
+const MONEY_EVENTS: readonly string[] = [
+  "payment.recorded",
+  "ledger.reversed",
+  "pool.split",
+  "period.closed",
+  "invoice.issued",
+  "license-policy.changed",
+];
+
+/** None of it is done again by itself: payments and corrections are somebody's word, and what a month comes to depends on receipts that are lost too. */
+function findLostMoney(facts: readonly JournalFact[]): readonly string[] {
+  return facts.flatMap(({ events }) =>
+    events
+      .filter(({ type }) => MONEY_EVENTS.includes(type))
+      .map(({ type, aggregate, body }) => {
+        const amount = body["amount_micros"] ?? body["total_micros"] ?? body["pool_micros"];
+        const told = [textOf(body["number"]), textOf(amount), textOf(body["currency"])].filter((text) => text !== "");
+        return `${type} ${aggregate}${told.length === 0 ? "" : `: ${told.join(" ")}`}`;
+      }),
   );
 }
 

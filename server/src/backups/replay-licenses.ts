@@ -3,6 +3,7 @@ import type { Context } from "../context.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { endLicenses } from "../licenses/end-license.ts";
 import { extendLicense, findLicense, lockLicenses } from "../licenses/lookup.ts";
+import { loseLicensePolicy } from "../licenses/license-policy.ts";
 import { restoreStatuses } from "../status-lists/restore-statuses.ts";
 import type { JournalEvent, JournalFact } from "./read-journal.ts";
 
@@ -51,6 +52,12 @@ export async function refuseLostLicenses(ctx: Context, facts: readonly JournalFa
     });
   }
   return lost;
+}
+
+/** Has a person decide where the policy was changed after the backup: who set it does so again. */
+export async function loseLicensePolicies(ctx: Context, facts: readonly JournalFact[]): Promise<void> {
+  const changed = facts.flatMap((fact) => fact.events.filter(({ type }) => type === "license-policy.changed"));
+  for (const datasetId of new Set(changed.map(({ aggregate }) => aggregate))) await loseLicensePolicy(ctx, datasetId);
 }
 
 function placeOf(body: JsonObject) {

@@ -421,6 +421,24 @@ describe("a payment", () => {
       expect((await platform.operator.post(path, { ...payment, amount_micros })).status).toBe(422);
     expect(await balanceOf(platform, "marketplace", marketplaceId)).toBe(60n);
   });
+
+  test("that was reversed is recorded again under a new reference, and not answered as if it stood", async () => {
+    const { marketplaceId } = await registerMarketplace(platform);
+    const path = `/api/v1/marketplaces/${marketplaceId}/payments`;
+    const payment = { amount_micros: "40", currency: "USD", reference: "bank-1" };
+    await post(platform, [chargeOf(marketplaceId, somePool, 100n)]);
+    const { transaction_id: id } = expectStatus(await platform.operator.post(path, payment), 201).body;
+    const reversed = await platform.operator.post(`/api/v1/ledger/transactions/${id}/reversal`, { reason: "a slip" });
+    expect(await platform.operator.post(path, payment)).toMatchObject({
+      status: 409,
+      body: {
+        code: "payment_reference_reused",
+        detail: expect.stringContaining(`reversed by ${reversed.body.transaction_id}`),
+      },
+    });
+    expectStatus(await platform.operator.post(path, { ...payment, reference: "bank-1.again" }), 201);
+    expect(await balanceOf(platform, "marketplace", marketplaceId)).toBe(60n);
+  });
 });
 
 test("a backup carries the ledger, and what is posted after a restore adds up", async () => {

@@ -1,9 +1,15 @@
 import { type Result, accept, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { writeFact } from "../events/write-fact.ts";
+import { type Fact, writeFact } from "../events/write-fact.ts";
 import { findMarketplace } from "../marketplaces/lookup.ts";
 import { postTransactions } from "./post-transactions.ts";
-import { readAccounts, readEntriesOf, readTransactionsByReference } from "./store.ts";
+import {
+  type TransactionRow,
+  findReversal,
+  readAccounts,
+  readEntriesOf,
+  readTransactionsByReference,
+} from "./store.ts";
 
 export interface Payment {
   readonly marketplaceId: string;
@@ -23,7 +29,7 @@ export interface RecordedPayment {
  * Records money that came in from a marketplace. The same payment again is answered as before.
  *
  * Refuses `not_found`, `currency_wrong` where the marketplace never owed anything in that currency,
- * and `payment_reference_reused`.
+ * and `payment_reference_reused`, also for a payment that was reversed.
  */
 export async function recordPayment(
   ctx: Context,
@@ -41,12 +47,7 @@ export async function recordPayment(
         `expected ${ours.map((row) => row.currency).join(" or ") || "something to be owed"}, got ${currency}`,
       );
     const [known] = await readTransactionsByReference(trx, "payment", [`${marketplaceId}/${reference}`]);
-    if (known !== undefined) {
-      const paid = (await readEntriesOf(trx, known.transaction_id)).find((entry) => entry.kind === "cash");
-      return paid?.amountMicros === amountMicros && known.currency === currency
-        ? accept({ isNew: false, transactionId: known.transaction_id })
-        : refuse("payment_reference_reused", `${reference} stands for ${paid?.amountMicros} ${known.currency}`);
-    }
+    if (known !== undefined) return answerAgain(fact, known, { amountMicros, currency, reference });
     const body = { marketplace_id: marketplaceId, amount_micros: String(amountMicros), currency, reference, by };
     const [transactionId = ""] = postTransactions(fact, [
       {
@@ -67,6 +68,23 @@ export async function recordPayment(
     });
     return accept({ isNew: true, transactionId });
   });
+}
+
+async function answerAgain(
+  { trx }: Fact,
+  known: TransactionRow,
+  { amountMicros, currency, reference }: Pick<Payment, "amountMicros" | "currency" | "reference">,
+): Promise<Result<RecordedPayment>> {
+  const reversal = await findReversal(trx, known.transaction_id);
+  if (reversal !== undefined)
+    return refuse(
+      "payment_reference_reused",
+      `${reference} stands for a payment that was reversed by ${reversal.transaction_id}: record it under a new reference`,
+    );
+  const paid = (await readEntriesOf(trx, known.transaction_id)).find((entry) => entry.kind === "cash");
+  return paid?.amountMicros === amountMicros && known.currency === currency
+    ? accept({ isNew: false, transactionId: known.transaction_id })
+    : refuse("payment_reference_reused", `${reference} stands for ${paid?.amountMicros} ${known.currency}`);
 }
 
 /** Accounts of one owner; there are fewer currencies in the world. */

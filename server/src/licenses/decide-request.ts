@@ -55,9 +55,10 @@ async function approve(
   const asked = request.spend_cap_micros === null ? undefined : BigInt(request.spend_cap_micros);
   const ours = input.spend_cap_micros === undefined ? policy.spendCapMicros : BigInt(input.spend_cap_micros);
   const same = await findSame(fact, request, held.version);
+  if (!same.ok) return same;
   const { dataset_id, marketplace_id, model_id, model_fingerprint, base_fingerprint, scope, jkt } = request;
   const license =
-    same === undefined
+    same.value === undefined
       ? await issueLicense(fact, {
           wanted: { dataset_id, marketplace_id, model_id, model_fingerprint, base_fingerprint, scope, jkt },
           version: held.version,
@@ -70,7 +71,7 @@ async function approve(
           by: actorOf(principal),
           requestId: request.request_id,
         })
-      : accept(same);
+      : accept(same.value);
   if (!license.ok) return license;
   await updateRequest(fact.trx, request.request_id, {
     state: "approved",

@@ -5,12 +5,12 @@ import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
 import { poolOf } from "../ledger/lookup.ts";
 import { postTransactions } from "../ledger/post-transactions.ts";
-import { holdReceiptKey } from "../marketplaces/lookup.ts";
 import { allocateStatus } from "../status-lists/allocate-status.ts";
 import { makesModel } from "./check-scope.ts";
 import { endLicenses } from "./end-license.ts";
 import type { Grounds } from "./license-policy.ts";
 import type { LicenseRequestRow } from "./request-store.ts";
+import type { ReceiptKeys } from "./sign-token.ts";
 import { type LicenseRow, claimModel, findStanding, insertLicense, scopeOf } from "./store.ts";
 
 export const DAY_SECONDS = 86_400;
@@ -46,13 +46,38 @@ export function requireStanding({ dataset_id, state }: Pick<DatasetRow, "dataset
     : refuse("conflict", `nothing of the dataset ${dataset_id} stands: it is ${state}`);
 }
 
-/** The license in force that says exactly what is wanted, on the terms of the version; one whose time is over is ended. */
-export async function findSame(fact: Fact, wanted: Wanted, version: VersionRow): Promise<LicenseRow | undefined> {
+/**
+ * The license in force that says exactly what is wanted, on the terms of the version; one whose time
+ * is over is ended. Refuses `conflict` while one stands for the same fingerprint under another
+ * model_id, or made from another base.
+ */
+export async function findSame(
+  fact: Fact,
+  wanted: Wanted,
+  version: VersionRow,
+): Promise<Result<LicenseRow | undefined>> {
   const { price, currency, license: terms } = termsOfVersion(version);
   const standing = await findStanding(fact.trx, { ...wanted, price, currency, terms });
-  if (standing === undefined || standing.expires_at > fact.now) return standing;
-  await endLicenses(fact, [standing], { state: "expired", by: "timer", reason: "the license's time is over" });
-  return undefined;
+  if (standing === undefined) return accept(undefined);
+  if (standing.expires_at <= fact.now) {
+    await endLicenses(fact, [standing], { state: "expired", by: "timer", reason: "the license's time is over" });
+    return accept(undefined);
+  }
+  const same = requireSameModel(standing, wanted, `the license ${standing.license_id} stands`);
+  return same.ok ? accept(standing) : same;
+}
+
+/** What there is one of for a fingerprint is for one name and one base. Refuses `conflict`. */
+export function requireSameModel(known: ModelName, wanted: ModelName, says: string): Result<true> {
+  return known.model_id === wanted.model_id && known.base_fingerprint === wanted.base_fingerprint
+    ? accept(true)
+    : refuse("conflict", `${says} for ${nameModel(known)}, got ${nameModel(wanted)}`);
+}
+
+type ModelName = Pick<Wanted, "model_id" | "base_fingerprint">;
+
+function nameModel({ model_id, base_fingerprint }: ModelName): string {
+  return `model_id ${model_id}, base_fingerprint ${base_fingerprint ?? "none"}`;
 }
 
 export interface Issue {
@@ -184,19 +209,19 @@ export function checkOwner(
  * was accepted with if it is still in force; null for plain bearer tokens. Refuses
  * `receipt_key_unknown` and `key_not_in_force`.
  */
-export async function chooseKey(
-  fact: Fact,
+export function chooseKey(
+  keys: ReceiptKeys,
   {
-    marketplaceId,
     asked,
     acceptedWith,
-  }: { readonly marketplaceId: string; readonly asked: string | null | undefined; readonly acceptedWith: string },
-): Promise<Result<string | null>> {
+    now,
+  }: { readonly asked: string | null | undefined; readonly acceptedWith: string; readonly now: number },
+): Result<string | null> {
   if (asked === null) return accept(null);
-  const key = await holdReceiptKey(fact.trx, marketplaceId, asked ?? acceptedWith);
-  const holds = key !== undefined && isInForce(key, fact.now);
+  const key = keys.get(asked ?? acceptedWith);
+  const holds = key !== undefined && isInForce(key, now);
   if (asked === undefined) return accept(holds ? acceptedWith : null);
   if (key === undefined)
-    return refuse("receipt_key_unknown", `expected a key registered for ${marketplaceId}, got ${asked}`);
+    return refuse("receipt_key_unknown", `expected a key that the marketplace registered, got ${asked}`);
   return holds ? accept(asked) : refuse("key_not_in_force", `the key ${asked} is not in force: name another as jkt`);
 }

@@ -1,8 +1,9 @@
-import { type Result, accept } from "@licet/protocol";
+import type { Result } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { requireVersion } from "../datasets/read-dataset.ts";
 import { writeFact } from "../events/write-fact.ts";
 import type { Principal } from "../http/principal.ts";
+import { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { chooseKey, requireStanding } from "./issue-license.ts";
 import type { TokenInput } from "./license-input.ts";
 import { checkOwn, readLicense } from "./read-licenses.ts";
@@ -31,17 +32,17 @@ export async function issueToken(
   const audience = chooseAudience(await readOrigins(ctx.db, dataset.dataset_id, version.version), input.audience);
   if (!audience.ok) return audience;
   return writeFact<SignedToken>(ctx, async (fact) => {
+    const keys = await holdReceiptKeys(fact.trx, known.value.marketplace_id);
     const own = checkOwn((await lockLicenses(fact.trx, [licenseId]))[0], licenseId, principal);
     if (!own.ok) return own;
     const active = requireActive(own.value, fact.now);
     if (!active.ok) return active;
     const standing = requireStanding(dataset);
     if (!standing.ok) return standing;
-    const bound = input.jkt === undefined ? own.value.jkt : input.jkt;
-    const { marketplace_id: marketplaceId } = own.value;
-    const jkt = await chooseKey(fact, { marketplaceId, asked: bound, acceptedWith: "" });
+    const asked = input.jkt === undefined ? own.value.jkt : input.jkt;
+    const jkt = chooseKey(keys, { asked, acceptedWith: "", now: fact.now });
     if (!jkt.ok) return jkt;
     if (jkt.value !== own.value.jkt) await updateLicenses(fact.trx, [licenseId], { jkt: jkt.value });
-    return accept(await signToken(fact, { ...own.value, jkt: jkt.value }, audience.value));
+    return signToken(fact, { ...own.value, jkt: jkt.value }, { audience: audience.value, keys });
   });
 }

@@ -3,7 +3,8 @@ import { DEFAULT_AGREEMENT, findNewestAgreement } from "../agreements/lookup.ts"
 import type { Context } from "../context.ts";
 import { findDataset, lockDatasets } from "../datasets/lookup.ts";
 import type { Db, Trx } from "../db/open-database.ts";
-import { writeFact } from "../events/write-fact.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
+import { type Fact, writeFact } from "../events/write-fact.ts";
 import { isWithin } from "./check-scope.ts";
 import type { PolicyInput, policySchema } from "./license-input.ts";
 import { type LicensePolicyRow, findPolicy, savePolicy } from "./request-store.ts";
@@ -129,12 +130,33 @@ export async function changePolicy(
       updated_by: by,
     };
     await savePolicy(fact.trx, row);
-    fact.record({
-      type: "license-policy.changed",
-      aggregate: datasetId,
-      body: { dataset_id: datasetId, by, mode: row.mode, policy: JSON.stringify(policyView(datasetId, row)) },
-    });
+    recordChange(fact, row);
     return accept(policyView(datasetId, row));
+  });
+}
+
+/**
+ * Has a person decide about a dataset's requests again: its policy was changed after the backup, and
+ * the one that the backup has may say yes to what was no more to be had. Answers whether there was one.
+ */
+export async function loseLicensePolicy(ctx: Context, datasetId: string): Promise<Result<boolean>> {
+  return writeFact(ctx, async (fact) => {
+    await lockDatasets(fact.trx, [datasetId]);
+    const known = await findPolicy(fact.trx, datasetId);
+    if (known === undefined || known.mode === "manual") return accept(false);
+    const row = { ...known, mode: "manual" as const, updated_at: fact.now, updated_by: BY_RESTORE };
+    await savePolicy(fact.trx, row);
+    recordChange(fact, row);
+    return accept(true);
+  });
+}
+
+function recordChange(fact: Fact, row: LicensePolicyRow): void {
+  const { dataset_id, mode, updated_by } = row;
+  fact.record({
+    type: "license-policy.changed",
+    aggregate: dataset_id,
+    body: { dataset_id, by: updated_by, mode, policy: JSON.stringify(policyView(dataset_id, row)) },
   });
 }
 

@@ -370,6 +370,52 @@ describe("a license is refused", () => {
     expectStatus(await own.post(`/api/v1/licenses/${license_id}/tokens`, { jkt: null }), 201);
     expect(expectStatus(await ask(marketplace, datasetId, ownModel()), 201).body).not.toHaveProperty("jkt");
   });
+
+  test("bound to a key that has ended, asked for again or renewed, until it is bound to another", async () => {
+    const marketplace = await party();
+    const { datasetId } = await offered([marketplace]);
+    expectStatus(await setPolicy(platform, datasetId), 200);
+    const model = ownModel();
+    const { license_id } = expectStatus(await ask(marketplace, datasetId, model), 201).body;
+    const path = `/api/v1/marketplaces/${marketplace.marketplaceId}/receipt-keys/${marketplace.receiptSigner.kid}`;
+    expectStatus(await platform.operator.post(`${path}/revoke`, {}), 200);
+    const own = await marketplace.call();
+    const ended = { status: 401, body: { code: "key_not_in_force", detail: expect.stringContaining(license_id) } };
+    expect(await ask(marketplace, datasetId, { ...model, jkt: null })).toMatchObject(ended);
+    expect(await own.post(`/api/v1/licenses/${license_id}/renew`)).toMatchObject(ended);
+    expectStatus(await own.post(`/api/v1/licenses/${license_id}/tokens`, { jkt: null }), 201);
+    expect(expectStatus(await ask(marketplace, datasetId, model), 200).body).not.toHaveProperty("jkt");
+    expectStatus(await own.post(`/api/v1/licenses/${license_id}/renew`), 200);
+  });
+
+  test("for a fingerprint that one stands for under another name, or made from another base", async () => {
+    const marketplace = await party();
+    const { datasetId } = await offered([marketplace]);
+    expectStatus(await setPolicy(platform, datasetId), 200);
+    const model = { model_id: uniqueId("model-"), fingerprint: sha256Hex(uniqueId("m")) };
+    const { license_id } = expectStatus(await ask(marketplace, datasetId, { model }), 201).body;
+    const others = [
+      { ...model, model_id: "another-name" },
+      { ...model, base_fingerprint: sha256Hex("a base") },
+    ];
+    for (const other of others)
+      expect(await ask(marketplace, datasetId, { model: other })).toMatchObject({
+        status: 409,
+        body: {
+          code: "conflict",
+          detail: expect.stringContaining(`${license_id} stands for model_id ${model.model_id}`),
+        },
+      });
+    expect(expectStatus(await ask(marketplace, datasetId, { model }), 200).body.license_id).toBe(license_id);
+
+    expectStatus(await setPolicy(platform, datasetId, { mode: "manual" }), 200);
+    const waiting = { model_id: uniqueId("model-"), fingerprint: sha256Hex(uniqueId("m")) };
+    const { request_id } = expectStatus(await ask(marketplace, datasetId, { model: waiting }), 202).body;
+    expect(await ask(marketplace, datasetId, { model: { ...waiting, model_id: "another-name" } })).toMatchObject({
+      status: 409,
+      body: { code: "conflict", detail: expect.stringContaining(`${request_id} waits`) },
+    });
+  });
 });
 
 describe("a flat price", () => {

@@ -5,6 +5,7 @@ import { termsOfVersion } from "../datasets/lookup.ts";
 import { requireVersion } from "../datasets/read-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
+import { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { checkLicenseScope } from "./check-scope.ts";
 import { DAY_SECONDS, type HeldDataset, holdDataset } from "./issue-license.ts";
 import { type LicensePolicy, isCovered, readPolicy, requireTerm } from "./license-policy.ts";
@@ -28,7 +29,8 @@ export interface Renewed {
  *
  * Refuses `not_found`, `not_yours`, `license_not_active`, `license_not_renewable`, `license_over_cap`,
  * `agreement_not_accepted`, `conflict` (nothing of the dataset stands), `license_terms_changed`,
- * `license_scope_not_granted`, `license_scope_not_offered` and `license_term_too_long`.
+ * `license_scope_not_granted`, `license_scope_not_offered`, `license_term_too_long` and
+ * `key_not_in_force`.
  */
 export async function renewLicense(ctx: Context, licenseId: string, renewal: Renewal): Promise<Result<Renewed>> {
   const { principal } = renewal;
@@ -43,6 +45,7 @@ export async function renewLicense(ctx: Context, licenseId: string, renewal: Ren
   if (!audience.ok) return audience;
   return writeFact<Renewed>(ctx, async (fact) => {
     const held = await holdDataset(fact.trx, version);
+    const keys = await holdReceiptKeys(fact.trx, marketplaceId);
     const own = checkOwn((await lockLicenses(fact.trx, [licenseId]))[0], licenseId, principal);
     if (!own.ok) return own;
     const renewable = requireRenewable(own.value, fact.now);
@@ -50,7 +53,8 @@ export async function renewLicense(ctx: Context, licenseId: string, renewal: Ren
     if (!held.ok) return held;
     const renewed = granted.ok ? await renew(fact, own.value, { ...renewal, held: held.value }) : granted;
     if (!renewed.ok) return renewed;
-    return accept({ license: renewed.value, signed: await signToken(fact, renewed.value, audience.value) });
+    const signed = await signToken(fact, renewed.value, { audience: audience.value, keys });
+    return signed.ok ? accept({ license: renewed.value, signed: signed.value }) : signed;
   });
 }
 

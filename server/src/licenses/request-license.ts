@@ -6,6 +6,7 @@ import type { VersionRow } from "../datasets/lookup.ts";
 import { requireVersion } from "../datasets/read-dataset.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
+import { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { checkLicenseScope, makesModel } from "./check-scope.ts";
 import {
   type HeldDataset,
@@ -15,12 +16,20 @@ import {
   findSame,
   holdDataset,
   issueLicense,
+  requireSameModel,
   requireStanding,
 } from "./issue-license.ts";
 import type { LicenseInput } from "./license-input.ts";
 import { type LicensePolicy, type Verdict, decide, readPolicy } from "./license-policy.ts";
 import { type LicenseRequestRow, countWaiting, findWaiting, insertRequest } from "./request-store.ts";
-import { type Audience, type SignedToken, chooseAudience, readOrigins, signToken } from "./sign-token.ts";
+import {
+  type Audience,
+  type ReceiptKeys,
+  type SignedToken,
+  chooseAudience,
+  readOrigins,
+  signToken,
+} from "./sign-token.ts";
 import { type LicenseRow, findModel, scopeOf, scopeText } from "./store.ts";
 
 /** Requests of one marketplace that may wait for one dataset. */
@@ -42,7 +51,8 @@ type Marketplace = Extract<Principal, { kind: "marketplace" }>;
 /**
  * A marketplace asks for a license of a dataset. What the dataset's policy says yes to is issued at
  * once; the rest waits for a person. There is one license in force for the same dataset, marketplace,
- * model, scope and terms: asked for again, it is the answer again, with a fresh token.
+ * model, scope and terms: asked for again, it is the answer again, with a fresh token. Bound to a key
+ * that has ended since, it is `key_not_in_force`; for another model_id or base, `conflict`.
  *
  * Refuses, in this order: `scope_unknown`, `scope_contradictory`, `not_found`, `not_yours`,
  * `dataset_not_published`, `conflict` (nothing of it stands), `agreement_not_accepted`,
@@ -91,17 +101,13 @@ async function decideRequest(fact: Fact, deciding: Deciding): Promise<Result<Req
   const policy = await readPolicy(fact.trx, deciding.version.dataset_id);
   const accepted = await requireAcceptance(fact.trx, marketplaceId, policy.agreement);
   if (!accepted.ok) return accepted;
-  const jkt = await chooseKey(fact, { marketplaceId, asked: input.jkt, acceptedWith: accepted.value.kid });
+  const keys = await holdReceiptKeys(fact.trx, marketplaceId);
+  const jkt = chooseKey(keys, { asked: input.jkt, acceptedWith: accepted.value.kid, now: fact.now });
   if (!jkt.ok) return jkt;
   const wanted = wantedOf(deciding, jkt.value);
   const same = await findSame(fact, wanted, held.value.version);
-  if (same !== undefined)
-    return accept<Requested>({
-      kind: "issued",
-      isNew: false,
-      license: same,
-      signed: await signToken(fact, same, audience),
-    });
+  if (!same.ok) return same;
+  if (same.value !== undefined) return answerWith(fact, same.value, { isNew: false, audience, keys });
   const owner = makesModel(scopeOf(wanted)) ? await findModel(fact.trx, wanted.model_fingerprint) : undefined;
   const own = owner === undefined ? accept(true as const) : checkOwner(wanted, owner);
   if (!own.ok) return own;
@@ -116,6 +122,7 @@ async function decideRequest(fact: Fact, deciding: Deciding): Promise<Result<Req
     ? queue(fact, wanted, deciding)
     : issueAtOnce(fact, verdict.value, {
         ...deciding,
+        keys,
         wanted,
         policy,
         held: held.value,
@@ -144,7 +151,9 @@ async function issueAtOnce(
     held,
     agreement,
     audience,
+    keys,
   }: Deciding & {
+    readonly keys: ReceiptKeys;
     readonly wanted: Wanted;
     readonly policy: LicensePolicy;
     readonly held: HeldDataset;
@@ -160,13 +169,24 @@ async function issueAtOnce(
     requestId: null,
   });
   if (!issued.ok) return issued;
-  const signed = await signToken(fact, issued.value, audience);
-  return accept<Requested>({ kind: "issued", isNew: true, license: issued.value, signed });
+  return answerWith(fact, issued.value, { isNew: true, audience, keys });
+}
+
+async function answerWith(
+  fact: Fact,
+  license: LicenseRow,
+  { isNew, ...signing }: { readonly isNew: boolean; readonly audience: Audience; readonly keys: ReceiptKeys },
+): Promise<Result<Requested>> {
+  const signed = await signToken(fact, license, signing);
+  return signed.ok ? accept<Requested>({ kind: "issued", isNew, license, signed: signed.value }) : signed;
 }
 
 async function queue(fact: Fact, wanted: Wanted, { principal, input }: Deciding): Promise<Result<Requested>> {
   const known = await findWaiting(fact.trx, wanted);
-  if (known !== undefined) return accept<Requested>({ kind: "waiting", request: known });
+  if (known !== undefined) {
+    const same = requireSameModel(known, wanted, `the request ${known.request_id} waits`);
+    return same.ok ? accept<Requested>({ kind: "waiting", request: known }) : same;
+  }
   if ((await countWaiting(fact.trx, wanted.dataset_id, wanted.marketplace_id)) >= MAX_WAITING)
     return refuse(
       "license_requests_full",

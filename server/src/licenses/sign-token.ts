@@ -4,12 +4,14 @@ import {
   MAX_BOUND_SECONDS,
   MAX_LICENSE_ORIGINS,
   accept,
+  isInForce,
   refuse,
   signLicenseToken,
 } from "@licet/protocol";
 import { readVersionOrigins } from "../datasets/lookup.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
+import type { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { statusReference } from "../status-lists/allocate-status.ts";
 import { modelOf } from "./license-view.ts";
 import { type LicenseRow, findOrigins, insertOrigins, scopeOf } from "./store.ts";
@@ -56,12 +58,29 @@ export interface SignedToken {
   readonly isComplete: boolean;
 }
 
-/** Signs a token for a license that is in force. It never outlives the license. */
+/** The receipt keys of a license's marketplace by their names, held since before the license was. */
+export type ReceiptKeys = Awaited<ReturnType<typeof holdReceiptKeys>>;
+
+export interface Signing {
+  readonly audience: Audience;
+  readonly keys: ReceiptKeys;
+}
+
+/**
+ * Signs a token for a license that is in force. It never outlives the license. Refuses
+ * `key_not_in_force` when the license is bound to a key that has ended.
+ */
 export async function signToken(
   { ctx, trx, now }: Fact,
   license: LicenseRow,
-  { origins, isComplete }: Audience,
-): Promise<SignedToken> {
+  { audience: { origins, isComplete }, keys }: Signing,
+): Promise<Result<SignedToken>> {
+  const key = license.jkt === null ? undefined : keys.get(license.jkt);
+  if (license.jkt !== null && (key === undefined || !isInForce(key, now)))
+    return refuse(
+      "key_not_in_force",
+      `${license.license_id} is bound to the key ${license.jkt}, which is not in force: ask for a token of it with another jkt first`,
+    );
   const seconds = license.jkt === null ? MAX_BEARER_SECONDS : MAX_BOUND_SECONDS;
   const expiresAt = Math.min(license.expires_at, now + seconds);
   const claims = {
@@ -81,5 +100,5 @@ export async function signToken(
     ...(license.jkt === null ? {} : { cnf: { jkt: license.jkt } }),
   };
   const token = await signLicenseToken(claims, await ctx.signingKeys.signerIn(trx, "license", now));
-  return { token, expiresAt, audience: origins, isComplete };
+  return accept({ token, expiresAt, audience: origins, isComplete });
 }

@@ -36,11 +36,11 @@ export async function readReceiptKeysOf(
   return byKid(await readReceiptKeysByName(db, marketplaceId, { kids, hold: false }));
 }
 
-/** Receipt keys of this marketplace by their names, held until the transaction ends. */
+/** Receipt keys of this marketplace, all or by their names, held until the transaction ends. */
 export async function holdReceiptKeys(
   trx: Trx,
   marketplaceId: string,
-  kids: readonly string[],
+  kids?: readonly string[],
 ): Promise<ReadonlyMap<string, VerificationKey>> {
   return byKid(await readReceiptKeysByName(trx, marketplaceId, { kids, hold: true }));
 }

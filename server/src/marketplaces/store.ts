@@ -79,17 +79,17 @@ export async function shareReceiptKey(trx: Trx, kid: string): Promise<ReceiptKey
   return trx.selectFrom("receipt_key").selectAll().where("kid", "=", kid).forShare().executeTakeFirst();
 }
 
-/** Keys of one marketplace by their names. With `hold`, nobody can end them before the end of the transaction. */
+/** Keys of one marketplace, all or by their names. With `hold`, nobody can end them before the end of the transaction. */
 export async function readReceiptKeysByName(
   db: Db | Trx,
   marketplaceId: string,
-  { kids, hold }: { readonly kids: readonly string[]; readonly hold: boolean },
+  { kids, hold }: { readonly kids: readonly string[] | undefined; readonly hold: boolean },
 ): Promise<readonly ReceiptKeyRow[]> {
   return db
     .selectFrom("receipt_key")
     .selectAll()
     .where("marketplace_id", "=", marketplaceId)
-    .where("kid", "=", anyOf(kids))
+    .$if(kids !== undefined, (query) => query.where("kid", "=", anyOf(kids ?? [])))
     .orderBy("kid")
     .$if(hold, (query) => query.forShare())
     .execute();

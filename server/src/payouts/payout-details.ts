@@ -3,11 +3,12 @@ import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
 import { readOwnJson } from "../db/own-json.ts";
+import { BY_RESTORE } from "../events/journal-entry.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
 import { adapterOf } from "./adapters.ts";
 import type { PayoutDestination } from "./payout-adapter.ts";
-import { type DetailsRow, readDetails, saveDetails } from "./store.ts";
+import { type DetailsRow, deleteDetails, readDetails, saveDetails } from "./store.ts";
 
 const MAX_HOLDER = 140;
 
@@ -89,6 +90,29 @@ export async function putPayoutDetails(
       body: { creator_id: creatorId, currency, adapter: row.adapter, by: actorOf(principal) },
     });
     return accept(detailsView(row));
+  });
+}
+
+/**
+ * Forgets payout details that were changed after the backup: what the backup has may be an account
+ * that was given up, or one that somebody else put. Nothing is paid out until its creator puts them
+ * again. Refuses `not_found`.
+ */
+export async function losePayoutDetails(
+  ctx: Context,
+  { creatorId, currency }: { readonly creatorId: string; readonly currency: string },
+): Promise<Result<true>> {
+  return writeFact<true>(ctx, async (fact) => {
+    const creator = await findCreator(fact.trx, creatorId);
+    if (creator === undefined) return refuse("not_found", `there is no creator ${creatorId}`);
+    const row = await deleteDetails(fact.trx, { creator_id: creatorId, currency });
+    if (row !== undefined)
+      fact.record({
+        type: "payout-details.changed",
+        aggregate: creator.aggregate,
+        body: { creator_id: creatorId, currency, adapter: row.adapter, by: BY_RESTORE, is_removed: true },
+      });
+    return accept(true);
   });
 }
 

@@ -274,7 +274,7 @@ describe("a batch in a file", () => {
 
     const unsettled = await settle([
       { payout_id: ids[0], outcome: "failed" },
-      { payout_id: ids[1], outcome: "paid" },
+      { payout_id: ids[1], outcome: "returned" },
       { payout_id: ids[2], outcome: "returned" },
     ]);
     expect([unsettled.body.code, unsettled.body.errors.length]).toEqual(["payout_settled", 3]);
@@ -286,5 +286,50 @@ describe("a batch in a file", () => {
       paid_micros: "0",
     });
     expect(await accountBalance(server, "cash")).toBe(cash);
+  });
+
+  test("is settled by one answer for each payout, or not at all", async () => {
+    const { creatorId, caller } = await paidCreator(30_000_000n);
+    clock.advance(8 * DAY);
+    const { batch_id } = await makeBatch(operator, { creator_ids: [creatorId] });
+    const { payouts } = await untilPayouts(platform, batch_id, "sent");
+    const { payout_id } = payouts[0];
+    const twice = await operator.post(`/api/v1/payout-batches/${batch_id}/settlements`, {
+      payouts: [
+        { payout_id, outcome: "paid" },
+        { payout_id, outcome: "failed" },
+      ],
+    });
+    expect(twice).toMatchObject({
+      status: 422,
+      body: { code: "input_invalid", errors: [{ at: "body.payouts.1.payout_id", code: "input_invalid" }] },
+    });
+    expect(await balanceOf(caller, creatorId)).toMatchObject({
+      available_micros: "0",
+      in_payout_micros: "30000000",
+      paid_micros: "0",
+    });
+  });
+
+  test("takes a transfer that failed and arrived after all from the balance again, once", async () => {
+    const { creatorId, caller } = await paidCreator(30_000_000n);
+    clock.advance(8 * DAY);
+    const cash = await accountBalance(server, "cash");
+    const { batch_id } = await makeBatch(operator, { creator_ids: [creatorId] });
+    const { payouts } = await untilPayouts(platform, batch_id, "sent");
+    const settle = async (outcome: string) =>
+      operator.post(`/api/v1/payout-batches/${batch_id}/settlements`, {
+        payouts: [{ payout_id: payouts[0].payout_id, outcome }],
+      });
+    expectStatus(await settle("failed"), 200);
+    expect(await balanceOf(caller, creatorId)).toMatchObject({ available_micros: "30000000", paid_micros: "0" });
+    expect(expectStatus(await settle("paid"), 200).body.states).toEqual({ paid: 1 });
+    expectStatus(await settle("paid"), 200);
+    expect(await balanceOf(caller, creatorId)).toMatchObject({
+      available_micros: "0",
+      in_payout_micros: "0",
+      paid_micros: "30000000",
+    });
+    expect(await accountBalance(server, "cash")).toBe(cash - 30_000_000n);
   });
 });

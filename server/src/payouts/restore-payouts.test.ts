@@ -118,4 +118,26 @@ describe("a restore of a backup, after payouts were sent", () => {
     expect(states.flat().every(([known, state]) => known === "forgotten" || state === "paid")).toBe(true);
     expect(stripe.transfers()).toHaveLength(1);
   });
+
+  test("forgets payout details that were changed since, and names whose", async () => {
+    const site = await sites.open(await sites.createDatabase());
+    const { platform } = site;
+    const [moved, calm] = [await enrolCreator(platform), await enrolCreator(platform)];
+    const put = async ({ caller, creatorId }: Creator, account: string) =>
+      expectStatus(await putDetails(caller, creatorId, { adapter: "csv", currency: "EUR", holder: "A", account }), 200);
+    await put(moved, "DE00OLD1");
+    await put(calm, "DE00SAME");
+    const path = await site.backUp();
+    await put(moved, "DE00NEW2");
+    await site.stop();
+
+    const database = await sites.createDatabase();
+    const report = await sites.restore(site, { path, journals: [journalOf(site.database)], database });
+    expect(report.lost_credentials).toEqual({ count: 1, named: [`${moved.creatorId}, payout details for EUR`] });
+    const back = await sites.open(database, { ...site, origin: platform.origin });
+    const detailsOf = async ({ creatorId }: Creator) =>
+      (await back.platform.operator.get(`/api/v1/creators/${creatorId}/payout-details`)).body.payout_details;
+    expect(await detailsOf(moved)).toEqual([]);
+    expect(await detailsOf(calm)).toMatchObject([{ hint: "…SAME" }]);
+  });
 });

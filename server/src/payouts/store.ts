@@ -33,6 +33,18 @@ export async function saveDetails(trx: Trx, row: DetailsRow): Promise<void> {
     .execute();
 }
 
+export async function deleteDetails(
+  trx: Trx,
+  { creator_id, currency }: Pick<DetailsRow, "creator_id" | "currency">,
+): Promise<DetailsRow | undefined> {
+  return trx
+    .deleteFrom("payout_details")
+    .where("creator_id", "=", creator_id)
+    .where("currency", "=", currency)
+    .returningAll()
+    .executeTakeFirst();
+}
+
 export async function readDetails(db: Db | Trx, creatorIds: readonly string[]): Promise<readonly DetailsRow[]> {
   return db
     .selectFrom("payout_details")
