@@ -42,6 +42,8 @@ const APPEND_ONLY = [
   "payout_batch",
   "invoice",
   "invoice_line",
+  "remediation_ground",
+  "remediation_message",
 ];
 
 beforeAll(async () => {
@@ -119,6 +121,13 @@ async function licenseIt(dataset_id: string, marketplace_id: string): Promise<vo
     .execute();
   await sql`insert into invoice_line (invoice_id, position, kind, is_reversal, entries, amount)
             values (${invoice_id}, 1, 'license_fee', false, 1, 5)`.execute(db);
+  await sql`insert into remediation (case_id, creator_id, marketplace_id, dataset_id, license_id, model_id, model_fingerprint,
+                                     currency, receipts, last_use_at, state, opened_at, due_at)
+            values ('rem_1', 'user:1', ${marketplace_id}, ${dataset_id}, '', 'm', ${model_fingerprint}, ${currency}, 1, 1,
+                    'closed', 1, 2)`.execute(db);
+  await sql`insert into remediation_ground (case_id, kind, id, at) values ('rem_1', 'work', 'w', 1)`.execute(db);
+  await sql`insert into remediation_message (message_id, case_id, side, author, text, at)
+            values ('rms_1', 'rem_1', 'platform', 'operator', 't', 1)`.execute(db);
 }
 
 async function rowsOf(table: string): Promise<readonly unknown[]> {
