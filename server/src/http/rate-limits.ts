@@ -154,9 +154,9 @@ async function withPatience<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
-/** Routes that take something away: nothing else that a caller does may keep them waiting. */
+/** Routes that take something away: nothing else that a caller does may keep them waiting. Offers of money are nothing of the kind. */
 const REVOKING =
-  /^POST .*\/(revoke|revocations|withdraw|suspend|compromise|retire|end|disable|erase|erasure|consent-updated)$/;
+  /^POST (?!.*\/offers\/).*\/(revoke|revocations|withdraw|suspend|compromise|retire|end|disable|erase|erasure|consent-updated)$/;
 /** What another platform tells us it took back is signed, not authenticated by a token. */
 const SIGNED: readonly RouteName[] = ["POST /webhooks/consent-updated"];
 /** The way to a creator's session is the way to revoking. */
