@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "../db/open-database.ts";
 
 /** After which position, and how many. */
@@ -42,11 +42,7 @@ export async function readAllEvents(db: Db, { after, limit }: Range): Promise<re
  * What happened to a marketplace itself, and in the datasets that were offered to it, in each from its offer on. Of
  * each dataset no more is looked at than fits on the page, however many events there are.
  */
-export async function readMarketplacesEvents(
-  db: Db,
-  marketplaceId: string,
-  { after, limit }: Range,
-): Promise<readonly FeedRow[]> {
+export async function readMarketplacesEvents(db: Db, marketplaceId: string, range: Range): Promise<readonly FeedRow[]> {
   const { rows } = await sql<FeedRow>`
     with begun as (
       select offer.dataset_id,
@@ -55,20 +51,9 @@ export async function readMarketplacesEvents(
         from dataset_offer offer
        where offer.marketplace_id = ${marketplaceId}
     ), found as (
-      (select * from event_feed
-        where audience = 'marketplace' and audience_id = ${marketplaceId} and position > ${after}
-        order by position limit ${limit})
-       union all
-      (select entry.*
-         from begun
-        cross join lateral (
-              select * from event_feed
-               where audience = 'offer' and audience_id = begun.dataset_id
-                 and position > greatest(begun.first, ${after}::bigint) and begun.first is not null
-               order by position limit ${limit}) entry
-        order by entry.position limit ${limit})
+      ${ownAndBegun({ own: "marketplace", id: marketplaceId, shared: "offer" }, range)}
     )
-    select ${COLUMNS} from found ${WITH_EVENTS} order by found.position limit ${limit}`.execute(db);
+    select ${COLUMNS} from found ${WITH_EVENTS} order by found.position limit ${range.limit}`.execute(db);
   return rows;
 }
 
@@ -76,11 +61,7 @@ export async function readMarketplacesEvents(
  * What happened to a creator's own consents, works and keys, and to the datasets that hold their
  * works, in each from the first version on that does.
  */
-export async function readCreatorsEvents(
-  db: Db,
-  creatorId: string,
-  { after, limit }: Range,
-): Promise<readonly FeedRow[]> {
+export async function readCreatorsEvents(db: Db, creatorId: string, range: Range): Promise<readonly FeedRow[]> {
   const { rows } = await sql<FeedRow>`
     with held as (
       select dataset_id, min(version) as version
@@ -94,19 +75,31 @@ export async function readCreatorsEvents(
                where audience = 'from-version' and audience_id = held.dataset_id || '/' || held.version) as first
         from held
     ), found as (
+      ${ownAndBegun({ own: "creator", id: creatorId, shared: "dataset" }, range)}
+    )
+    select ${COLUMNS} from found ${WITH_EVENTS} order by found.position limit ${range.limit}`.execute(db);
+  return rows;
+}
+
+/**
+ * A reader's own entries, and those of the datasets in the relation `begun` (`dataset_id`, `first`),
+ * which are shared with others, in each above the position where it begins for this reader.
+ */
+function ownAndBegun(
+  { own, id, shared }: { readonly own: string; readonly id: string; readonly shared: string },
+  { after, limit }: Range,
+): RawBuilder<FeedRow> {
+  return sql`
       (select * from event_feed
-        where audience = 'creator' and audience_id = ${creatorId} and position > ${after}
+        where audience = ${own} and audience_id = ${id} and position > ${after}
         order by position limit ${limit})
        union all
       (select entry.*
          from begun
         cross join lateral (
               select * from event_feed
-               where audience = 'dataset' and audience_id = begun.dataset_id
+               where audience = ${shared} and audience_id = begun.dataset_id
                  and position > greatest(begun.first, ${after}::bigint) and begun.first is not null
                order by position limit ${limit}) entry
-        order by entry.position limit ${limit})
-    )
-    select ${COLUMNS} from found ${WITH_EVENTS} order by found.position limit ${limit}`.execute(db);
-  return rows;
+        order by entry.position limit ${limit})`;
 }
