@@ -82,7 +82,7 @@ export async function replayJournal(
 ): Promise<Replay> {
   const now = nowSeconds(ctx);
   const last = await readLastRestore(ctx.db);
-  const first = Math.max(firstNumberAt(now), (last?.first_seq ?? 0) + 1, (facts.at(-1)?.serial ?? 0) + 1);
+  const first = Math.max(firstNumberAt(ctx.clock.nowMs()), (last?.first_seq ?? 0) + 1, (facts.at(-1)?.serial ?? 0) + 1);
   await liftJournal(ctx.db, first);
   await endSessions(ctx.db);
   await liftCounters(ctx.db, {

@@ -6,10 +6,13 @@ import { type RawBuilder, sql } from "kysely";
  */
 export const FIRST_NUMBER: RawBuilder<number> = sql<number>`coalesce((select max(first_seq) from restore), 0)`;
 
-/** A counter would have to move by more than this each second to catch up with the time of the next restore. */
-const NUMBERS_PER_SECOND = 1_000_000;
+/** A counter would have to move by more than this each millisecond to catch up with the time of the next restore. */
+const NUMBERS_PER_MILLISECOND = 1_000;
 
-/** Where counters begin after a restore at this time (seconds since the epoch): below 2^53 until the year 2255. */
-export function firstNumberAt(now: number): number {
-  return now * NUMBERS_PER_SECOND;
+/**
+ * Where counters begin after a restore at this time (milliseconds since the epoch): below 2^53 until
+ * the year 2255, and above where any restore of an earlier millisecond lets them begin.
+ */
+export function firstNumberAt(nowMs: number): number {
+  return nowMs * NUMBERS_PER_MILLISECOND;
 }

@@ -59,6 +59,16 @@ async function expectAllSequenced(): Promise<void> {
     .toBe(0);
 }
 
+/** What happened so far was told to whoever was to be told by now. */
+async function expectAllHandled(): Promise<void> {
+  await expect
+    .poll(async () => (await db.selectFrom("unhandled_event").select("event_id").execute()).length, {
+      timeout: 15_000,
+      interval: 20,
+    })
+    .toBe(0);
+}
+
 async function marketplaceAt(path: string): Promise<RegisteredMarketplace> {
   return registerMarketplace(platform, { base_url: sink.url(`${path}/base`), webhook_url: sink.url(path) });
 }
@@ -186,6 +196,7 @@ describe("a marketplace", () => {
     const marketplace = await marketplaceAt(path);
     const { creator, jti, datasetId } = await publishOne();
     await suspendAndResume(datasetId);
+    await expectAllHandled();
     await offerDataset(platform, datasetId, marketplace);
     expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`, { reason: "a private one" }), 200);
     const [sent] = await sink.waitFor(path, 1);
