@@ -1,7 +1,10 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 process.env["WRANGLER_SEND_METRICS"] = "false";
+// The suite starts hundreds of programs of ours: each takes what another one has compiled.
+process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("node_modules/.cache/licet-compiled", import.meta.url));
 
 const source = "@licet/source";
 const inNode = { resolve: { conditions: [source] }, ssr: { resolve: { conditions: [source] } } };
@@ -41,6 +44,8 @@ export default defineConfig({
           name: "node",
           include: ["{protocol,sdk,marketplace,cli,examples/platform}/src/**/*.test.ts"],
           exclude: notHere,
+          env: { LICET_TEST_ENGINE: "pglite" },
+          globalSetup: "./test/global-setup.ts",
           testTimeout: 30_000,
         },
       },

@@ -1,21 +1,19 @@
-import { mkdtemp, rm } from "node:fs/promises";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, inject, test } from "vitest";
+import { createTestDatabase, storageOf } from "../../test/fixtures/databases.ts";
 import { serverEntry } from "./serve.ts";
 import { readSettings } from "./settings.ts";
 import { runLicet } from "./testing/run-licet.ts";
 
-const folder = await mkdtemp(join(tmpdir(), "licet-analytics-"));
+const database = await createTestDatabase(inject("templateFolder"));
 const server = spawn(process.execPath, ["--conditions=@licet/source", fileURLToPath(serverEntry())], {
   env: {
     ...readSettings().bareEnvironment,
     LICET_PORT: "0",
-    LICET_DATA_DIR: folder,
+    ...storageOf(database),
     LICET_LOG_LEVEL: "silent",
     LICET_EXIT_WITH_PARENT: "1",
   },
@@ -25,7 +23,7 @@ afterAll(async () => {
   const closed = once(server, "close");
   server.kill("SIGTERM");
   await closed;
-  await rm(folder, { recursive: true, force: true });
+  await database.drop();
 });
 
 test("licet analytics has usage and earnings counted anew, and checks them", { timeout: 90_000 }, async () => {

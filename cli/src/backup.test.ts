@@ -6,10 +6,11 @@ import { type Server, createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { enrolCreator, expectStatus, giveConsent, registerWork } from "../../test/fixtures/actors.ts";
 import { createCaller } from "../../test/fixtures/caller.ts";
 import { fileOf, startChild } from "../../test/fixtures/child-process.ts";
+import { createTestDatabase } from "../../test/fixtures/databases.ts";
 import { runLicet, startLicet } from "./testing/run-licet.ts";
 
 let folder: string;
@@ -43,7 +44,8 @@ describe("licet backup and licet restore", () => {
     "take a running server's backup, check it, and bring it back with what was revoked since",
     { timeout: 180_000 },
     async () => {
-      const dataFolder = join(folder, "data");
+      const database = await createTestDatabase(inject("templateFolder"));
+      const { dataFolder } = database;
       const server = await startChild<{ readonly origin: string; readonly operator_token: string }>(
         fileOf("server/src/main.ts"),
         {
@@ -91,6 +93,7 @@ describe("licet backup and licet restore", () => {
       const done = await runLicet(["restore", file, "--journal", journal, ...into], environment);
       expect(done).toMatchObject({ exitCode: 0, err: "" });
       expect(done.out).toContain("consent.revoked: 1");
+      await database.drop();
     },
   );
 

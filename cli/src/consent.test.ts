@@ -3,19 +3,22 @@ import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { type TestDatabase, createTestDatabase } from "../../test/fixtures/databases.ts";
 import { type Ended, collect, runLicet, startLicet } from "./testing/run-licet.ts";
 
 const START_MS = 90_000;
 const COMMANDS_MS = 120_000;
 
 let folder: string;
+let database: TestDatabase;
 let server: ChildProcess;
 let environment: { readonly LICET_ORIGIN: string; readonly LICET_TOKEN: string };
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "licet-consent-"));
-  server = startLicet(["serve", "--port", "0", "--data-dir", join(folder, "data")], { LICET_LOG_LEVEL: "error" });
+  database = await createTestDatabase(inject("templateFolder"));
+  server = startLicet(["serve", "--port", "0", "--data-dir", database.dataFolder], { LICET_LOG_LEVEL: "error" });
   const out = collect(server.stdout);
   await Promise.race([once(server.stdout ?? server, "data"), once(server, "close")]);
   environment = {
@@ -31,6 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   server.kill("SIGTERM");
   await once(server, "close");
+  await database.drop();
   await rm(folder, { recursive: true, force: true });
 });
 

@@ -1,20 +1,21 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, inject, test } from "vitest";
 import { fileURLToPath } from "node:url";
+import { createTestDatabase } from "../../test/fixtures/databases.ts";
 import { type Environment, readSettings } from "./settings.ts";
 import { serverEntry } from "./serve.ts";
 import { runLicet } from "./testing/run-licet.ts";
 
-const folder = await mkdtemp(join(tmpdir(), "licet-keys-"));
+const database = await createTestDatabase(inject("templateFolder"));
+const folder = database.dataFolder;
 const running: (() => Promise<void>)[] = [];
 afterAll(async () => {
   for (const stop of running) await stop();
-  await rm(folder, { recursive: true, force: true });
+  await database.drop();
 });
 
 interface Served {

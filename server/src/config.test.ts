@@ -6,9 +6,10 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import { DEFAULT_RATE_LIMITS } from "./http/rate-limit-policy.ts";
 import { fileOf } from "../../test/fixtures/child-process.ts";
+import { createTestDatabase, storageOf } from "../../test/fixtures/databases.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -285,7 +286,7 @@ describe("as a process", () => {
     env: Environment,
   ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
     const child = execFile(process.execPath, ["--conditions=@licet/source", fileOf("server/src/main.ts")], {
-      env: { PATH: process.env["PATH"], ...env },
+      env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"], ...env },
     });
     const output = { stdout: "", stderr: "" };
     child.stdout?.on("data", (chunk) => (output.stdout += chunk));
@@ -308,30 +309,30 @@ describe("as a process", () => {
   });
 
   test("a port that is taken ends with 2 and names the port", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "licet-config-"));
+    const database = await createTestDatabase(inject("templateFolder"));
     const holder = createServer().listen(0, "127.0.0.1");
     await once(holder, "listening");
     const address = holder.address();
     const port = typeof address === "object" && address !== null ? String(address.port) : "";
-    const ended = await run({ LICET_DATA_DIR: folder, LICET_PORT: port });
+    const ended = await run({ ...storageOf(database), LICET_PORT: port });
     expect({ ...ended, stderr: lastLine(ended.stderr) }).toEqual({
       code: 2,
       stdout: "",
       stderr: expect.stringMatching(new RegExp(`^licet: LICET_PORT: cannot listen on 127\\.0\\.0\\.1:${port}`)),
     });
     holder.close();
-    await rm(folder, { recursive: true });
+    await database.drop();
   });
 
   test("a master key that others can read ends with 2 and says how to mend it", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "licet-config-"));
-    await writeFile(join(folder, "master.key"), randomBytes(32).toString("base64url"), { mode: 0o644 });
-    const ended = await run({ LICET_DATA_DIR: folder, LICET_PORT: "0", LICET_LOG_LEVEL: "silent" });
+    const database = await createTestDatabase(inject("templateFolder"));
+    await writeFile(join(database.dataFolder, "master.key"), randomBytes(32).toString("base64url"), { mode: 0o644 });
+    const ended = await run({ ...storageOf(database), LICET_PORT: "0", LICET_LOG_LEVEL: "silent" });
     expect([ended.code, ended.stdout]).toEqual([2, ""]);
     expect(lastLine(ended.stderr)).toMatch(
       /^licet: .*master\.key: expected a file only its owner can read \(chmod 600\), got mode 644$/,
     );
-    await rm(folder, { recursive: true });
+    await database.drop();
   });
 });
 

@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { type TestDatabase, createTestDatabase } from "../../../test/fixtures/databases.ts";
 import { settingLine, withConfigFile } from "../config-file.ts";
 import { readSettings } from "../settings.ts";
 import { createTerminal } from "../terminal.ts";
@@ -19,6 +20,7 @@ const LOOK_MS = 120_000;
 const KEYS = "/.well-known/keys.json";
 
 let folder: string;
+let database: TestDatabase;
 let cache: CacheServer;
 let server: ChildProcess;
 let config: string;
@@ -26,6 +28,7 @@ let token: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "licet-doctor-"));
+  database = await createTestDatabase(inject("templateFolder"));
   cache = await startCacheServer();
   const port = await freePort();
   cache.upstream = `http://127.0.0.1:${port}`;
@@ -33,7 +36,7 @@ beforeAll(async () => {
   const settings = {
     LICET_ORIGIN: cache.origin,
     LICET_PORT: String(port),
-    LICET_DATA_DIR: join(folder, "data"),
+    LICET_DATA_DIR: database.dataFolder,
     LICET_COPIES_DIR: join(folder, "copies"),
     LICET_METRICS_PORT: String(await freePort()),
     LICET_LOG_LEVEL: "error",
@@ -52,6 +55,7 @@ afterAll(async () => {
   server.kill("SIGTERM");
   await once(server, "close");
   await cache.close();
+  await database.drop();
   await rm(folder, { recursive: true, force: true });
 });
 
