@@ -7,7 +7,7 @@ import { CommandError } from "./command-error.ts";
 import type { Environment } from "./settings.ts";
 
 /** A program that is not ready after this long is given up. */
-const START_SECONDS = 60;
+const START_SECONDS = 180;
 /** A program that was asked to stop gets this long to finish what it is doing. */
 const STOP_SECONDS = 15;
 const MAX_READY_LINE = 65_536;
