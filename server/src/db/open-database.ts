@@ -77,6 +77,20 @@ function endOnPanic(pglite: PGlite, log: Logger): void {
   pglite.execProtocolStream = (...args) => execProtocolStream(...args).catch(endIfPanicked);
 }
 
+/**
+ * The types that our statements, and those of the job queue, answer: bool, bytea, the integers and
+ * floats, text, json, dates and instants, and arrays of them. Everything else stays text.
+ */
+const PARSED_OIDS: ReadonlySet<number> = new Set([
+  16, 17, 20, 21, 23, 25, 26, 114, 700, 701, 1043, 1082, 1114, 1184, 3802, 199, 1000, 1001, 1005, 1007, 1009, 1015,
+  1016, 1021, 1022, 1185, 2951, 3807,
+]);
+
+/** The embedded database copies its table of parsers for every query, and has one for each array type there is: three hundred. */
+function forgetOtherParsers(pglite: PGlite): void {
+  for (const oid of Object.keys(pglite.parsers).map(Number)) if (!PARSED_OIDS.has(oid)) delete pglite.parsers[oid];
+}
+
 /** Opens PostgreSQL when `DATABASE_URL` says so, otherwise PGlite in the data folder, held exclusively. */
 export async function openDatabase(config: Config, log: Logger, tracing: Tracing = NO_TRACING): Promise<Database> {
   return config.databaseUrl === undefined
@@ -94,6 +108,7 @@ async function openPglite(
   requireRoom(folder);
   const pglite = await PGlite.create(folder);
   endOnPanic(pglite, log);
+  forgetOtherParsers(pglite);
   return {
     engine: "pglite",
     db: new Kysely<Tables>({ dialect: tracedDialect(exclusivePgliteDialect(pglite), tracing) }),
