@@ -1,3 +1,4 @@
+export * from "./access-decision.ts";
 export * from "./agreement-acceptance.ts";
 export * from "./base64url.ts";
 export * from "./compact-jws.ts";
