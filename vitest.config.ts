@@ -39,8 +39,9 @@ export default defineConfig({
         ...inNode,
         test: {
           name: "node",
-          include: ["{protocol,sdk,marketplace,cli,examples/platform}/src/**/*.test.ts"],
+          include: ["{protocol,edge,sdk,marketplace,cli,examples/platform}/src/**/*.test.ts"],
           exclude: notHere,
+          globalSetup: "./edge/src/testing/start-stage.ts",
           testTimeout: 30_000,
         },
       },
@@ -51,8 +52,9 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: "./test/workerd/wrangler.jsonc" } })],
         test: {
           name: "workerd",
-          include: ["protocol/src/**/*.test.ts"],
+          include: ["{protocol,edge}/src/**/*.test.ts"],
           exclude: ["**/*.node.test.ts", ...notHere],
+          globalSetup: "./edge/src/testing/start-stage.ts",
           fsModuleCache: false,
           isolate: false,
           testTimeout: 30_000,

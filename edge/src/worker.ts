@@ -1,7 +1,7 @@
 import { EDGE_REFRESH_PATH, checkPublicUrl, refuse, sha256Hex, accept } from "@licet/protocol";
 import { refusalResponse } from "./answers.ts";
 import { type EdgeConfig, type Settings, readEdgeConfig } from "./config.ts";
-import { type Edge, createEdge, createEdgeMemory } from "./edge.ts";
+import { type Edge, type EdgeMemory, createEdge, createEdgeMemory } from "./edge.ts";
 import { createSeen } from "./memory.ts";
 import {
   type CertificateFact,
@@ -39,17 +39,27 @@ const FETCHED_AT = "x-licet-fetched-at";
 const HELD_ETAG = "x-licet-etag";
 const FLUSH_AFTER_MS = 1_000;
 
-const memory = createEdgeMemory();
-const isFirstHere = createSeen(Date.now);
-const configs = new WeakMap<Env, EdgeConfig>();
-let flushDueMs = 0;
+/** What an isolate keeps: its settings, and what may outlive a request. */
+interface Isolate {
+  readonly config: EdgeConfig;
+  readonly memory: EdgeMemory;
+  readonly isFirstHere: (key: string, untilMs: number) => boolean;
+  flushDueMs: number;
+}
 
-function configOf(env: Env): EdgeConfig {
-  const known = configs.get(env);
+const isolates = new WeakMap<Env, Isolate>();
+
+function isolateOf(env: Env): Isolate {
+  const known = isolates.get(env);
   if (known !== undefined) return known;
-  const config = readEdgeConfig(env);
-  configs.set(env, config);
-  return config;
+  const isolate: Isolate = {
+    config: readEdgeConfig(env),
+    memory: createEdgeMemory(),
+    isFirstHere: createSeen(Date.now),
+    flushDueMs: 0,
+  };
+  isolates.set(env, isolate);
+  return isolate;
 }
 
 /** Cloudflare's cache of this place, which a purge by tag or URL empties; and which says itself what it holds. */
@@ -82,7 +92,8 @@ function responseOf({ status, text, etag, fetchedAtMs }: HeldDocument, tags: str
   return new Response(text, { status, headers });
 }
 
-function portsOf(config: EdgeConfig, context: WorkerContext): EdgePorts {
+function portsOf(isolate: Isolate, context: WorkerContext): EdgePorts {
+  const { config } = isolate;
   return {
     nowMs: Date.now,
     randomId: () => crypto.randomUUID(),
@@ -103,16 +114,16 @@ function portsOf(config: EdgeConfig, context: WorkerContext): EdgePorts {
     },
     documents: cachedDocuments(config),
     memoryMs: MEMORY_MS,
-    isFirstUse: (key, untilMs) => isFirstUse(config, key, untilMs),
+    isFirstUse: (key, untilMs) => isFirstUse(isolate, key, untilMs),
     defer: (work) => context.waitUntil(work),
     log: (entry) => console[entry.level](JSON.stringify(entry)),
   };
 }
 
 /** Once in this isolate, and once in this place of Cloudflare's as far as its cache has heard. */
-async function isFirstUse({ address }: EdgeConfig, key: string, untilMs: number): Promise<boolean> {
+async function isFirstUse({ config, isFirstHere }: Isolate, key: string, untilMs: number): Promise<boolean> {
   if (!isFirstHere(key, untilMs)) return false;
-  const mark = `${address}/.well-known/licet-edge-used/${sha256Hex(key)}`;
+  const mark = `${config.address}/.well-known/licet-edge-used/${sha256Hex(key)}`;
   if ((await cacheApi().match(mark)) !== undefined) return false;
   const seconds = Math.max(1, Math.ceil((untilMs - Date.now()) / 1_000));
   await cacheApi().put(mark, new Response("", { headers: { "cache-control": `max-age=${seconds}` } }));
@@ -130,9 +141,9 @@ function certificateOf({ cf }: WorkerRequest): CertificateFact | undefined {
 }
 
 /** Sends the events of a second together, after the answers. */
-function flushSoon(edge: Edge, context: WorkerContext): void {
-  if (!edge.hasEvents() || Date.now() < flushDueMs) return;
-  flushDueMs = Date.now() + FLUSH_AFTER_MS;
+function flushSoon(edge: Edge, isolate: Isolate, context: WorkerContext): void {
+  if (!edge.hasEvents() || Date.now() < isolate.flushDueMs) return;
+  isolate.flushDueMs = Date.now() + FLUSH_AFTER_MS;
   context.waitUntil(new Promise((resolve) => setTimeout(resolve, FLUSH_AFTER_MS)).then(() => edge.flush()));
 }
 
@@ -158,10 +169,11 @@ function withHeaders(response: Response, added: readonly (readonly [string, stri
 /** The edge as a Cloudflare Worker on a route of the site's own domain. */
 export default {
   async fetch(request: WorkerRequest, env: Env, context: WorkerContext): Promise<Response> {
-    const config = configOf(env);
+    const isolate = isolateOf(env);
+    const { config, memory } = isolate;
     if (new URL(request.url).pathname === EDGE_REFRESH_PATH)
       return refusalResponse({ code: "not_found", detail: "a Worker is refreshed by purging its cache" }, config);
-    const edge = createEdge(config, portsOf(config, context), memory);
+    const edge = createEdge(config, portsOf(isolate, context), memory);
     const certificate = certificateOf(request);
     const asked: EdgeRequest = {
       method: request.method,
@@ -170,7 +182,7 @@ export default {
       ...(certificate === undefined ? {} : { certificate }),
     };
     const verdict = await edge.decide(asked);
-    flushSoon(edge, context);
+    flushSoon(edge, isolate, context);
     if (verdict.kind === "answer") return verdict.response;
     return withHeaders(await askUpstream(request, env, verdict.removeFromRequest), verdict.addToResponse);
   },
