@@ -1,3 +1,4 @@
+import type { PrivateJwk } from "@licet/protocol";
 import { inject } from "vitest";
 
 declare module "vitest" {
@@ -46,4 +47,22 @@ export async function openStand(): Promise<Stand> {
     requests: async () => JSON.parse(await direct("GET")) as readonly SentRequest[],
     shut: async () => void (await direct("DELETE")),
   };
+}
+
+/** A request that the stage signs as RFC 9421 says; `params` in the order in which they are written. */
+export interface SigningTask {
+  readonly jwk: PrivateJwk;
+  readonly alg: string;
+  readonly keyId: string;
+  readonly fields: readonly string[];
+  readonly params: Readonly<Record<string, number | string>>;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The headers of a request together with its signature, by a library that is not ours. */
+export async function signOnStage(task: SigningTask): Promise<readonly (readonly [string, string])[]> {
+  const response = await fetch(`${inject("stageOrigin")}/signatures`, { method: "POST", body: JSON.stringify(task) });
+  if (!response.ok) throw new Error(`the stage answered ${response.status}: ${await response.text()}`);
+  return Object.entries((await response.json()) as Readonly<Record<string, string>>);
 }

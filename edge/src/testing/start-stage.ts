@@ -1,9 +1,11 @@
+import { createSigner, httpbis } from "http-message-signatures";
+import { createPrivateKey } from "node:crypto";
 import { once } from "node:events";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { TestProject } from "vitest/node";
-import type { SentRequest, StagedAnswer } from "./stage.ts";
+import type { SentRequest, SigningTask, StagedAnswer } from "./stage.ts";
 
 interface Stand {
   readonly server: Server;
@@ -46,6 +48,8 @@ async function direct(stands: Map<number, Stand>, request: IncomingMessage, resp
     const origin = await listen(opened.server);
     stands.set(Number(new URL(origin).port), opened);
     response.end(JSON.stringify({ origin }));
+  } else if (request.url === "/signatures") {
+    response.end(JSON.stringify(await sign(JSON.parse(await readAll(request)) as SigningTask)));
   } else if (stand === undefined) {
     response.writeHead(404).end();
   } else if (request.method === "PUT") {
@@ -59,6 +63,35 @@ async function direct(stands: Map<number, Stand>, request: IncomingMessage, resp
   } else {
     response.end(JSON.stringify(stand.requests));
   }
+}
+
+/** Signs with a library that is not ours, in a process that is not the edge's. */
+async function sign({
+  jwk,
+  alg,
+  keyId,
+  fields,
+  params,
+  url,
+  headers,
+}: SigningTask): Promise<Readonly<Record<string, string>>> {
+  const { created, expires, ...texts } = params;
+  const key = createSigner(createPrivateKey({ key: { ...jwk }, format: "jwk" }), alg, keyId);
+  const signed = await httpbis.signMessage(
+    {
+      key,
+      name: "sig",
+      fields: [...fields],
+      params: Object.keys(params),
+      paramValues: {
+        ...(typeof created === "number" ? { created: new Date(created * 1_000) } : {}),
+        ...(typeof expires === "number" ? { expires: new Date(expires * 1_000) } : {}),
+        ...texts,
+      },
+    },
+    { method: "GET", url, headers: { ...headers } },
+  );
+  return Object.fromEntries(Object.entries(signed.headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
 }
 
 function openStand(): Stand {
