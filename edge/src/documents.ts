@@ -20,8 +20,10 @@ import { type EdgePorts, type HeldDocument, readWithin } from "./ports.ts";
 
 const KEYS_PATH = "/.well-known/keys.json";
 const MAX_KEY_SET_BYTES = 1_048_576;
-/** Whoever asked in vain is not asked again for this long, and nobody waits for it meanwhile. */
-const RETRY_MS = 1_000;
+/** After the platform was asked in vain, nobody waits for it for this long where a copy still stands. */
+const HOLD_OFF_MS = 250;
+/** For a document that an unknown key signed, the keys are asked for again this often at most. */
+const KEYS_RETRY_MS = 1_000;
 /** `seq` numbers that are remembered, so that an older document is known as one. */
 const MAX_SEQS = 100_000;
 const MAX_RECENT = 10_000;
@@ -256,7 +258,7 @@ async function askOnce<T>(reader: Reader, kind: Kind<T>, question: Question): Pr
     retryAtMs.delete(kind.path);
     return kept;
   }
-  retryAtMs.set(kind.path, ports.nowMs() + RETRY_MS);
+  retryAtMs.set(kind.path, ports.nowMs() + HOLD_OFF_MS);
   ports.log({ level: "warn", message: kept.detail, path: kind.path });
   return kept;
 }
@@ -332,7 +334,7 @@ async function checkFetched<T>(reader: Reader, kind: Kind<T>, fetched: HeldDocum
 /** Asks for the keys once more, once a second at most: a document may be signed with a new one. */
 async function askForKeys(reader: Reader): Promise<void> {
   const held = await readHeld(reader, KEYS_PATH);
-  if (held !== undefined && reader.ports.nowMs() - held.fetchedAtMs >= RETRY_MS)
+  if (held !== undefined && reader.ports.nowMs() - held.fetchedAtMs >= KEYS_RETRY_MS)
     await ask(reader, keySetKind(reader), held);
 }
 
