@@ -272,7 +272,7 @@ interface Passing {
 }
 
 async function forward(proxy: Proxy, request: IncomingMessage, { response, verdict }: Passing): Promise<void> {
-  const asked = askUpstream(proxy, request, verdict);
+  const asked = askUpstream(proxy, request, { verdict });
   response.once("close", () => asked.destroy());
   const answered = once(asked, "response") as Promise<[IncomingMessage]>;
   const sent = pipeline(request, asked).catch(() => undefined);
@@ -295,21 +295,27 @@ async function forward(proxy: Proxy, request: IncomingMessage, { response, verdi
   await sent;
 }
 
-function askUpstream({ upstream, options }: Proxy, request: IncomingMessage, verdict: Pass): ClientRequest {
+function askUpstream(
+  { upstream, options }: Proxy,
+  request: IncomingMessage,
+  { verdict, further = [] }: { readonly verdict: Pass; readonly further?: readonly string[] },
+): ClientRequest {
   const { url, agent, send } = upstream;
-  return send({
+  const asked = send({
     protocol: url.protocol,
     hostname: url.hostname,
     port: url.port,
     agent,
     method: request.method,
     path: request.url,
-    headers: requestHeaders(request, verdict, options),
+    headers: [...requestHeaders(request, verdict, options), ...further],
     setHost: false,
     timeout: UPSTREAM_IDLE_MS,
-  }).on("timeout", function cut(this: ClientRequest) {
-    this.destroy(new Error(`nothing came for ${UPSTREAM_IDLE_MS / 1_000} seconds`));
   });
+  asked.on("timeout", () => asked.destroy(new Error(`nothing came for ${UPSTREAM_IDLE_MS / 1_000} seconds`)));
+  // Whoever waits for the answer learns of it; a connection that breaks later must not end the process.
+  asked.on("error", () => undefined);
+  return asked;
 }
 
 /** The request's headers as they came, without what is for this connection or for the edge, and with who sent it. */
@@ -357,9 +363,8 @@ async function answerUpgrade(proxy: Proxy, request: IncomingMessage, { socket, h
     socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     return;
   }
-  const asked = askUpstream(proxy, request, verdict);
-  asked.setHeader("connection", "upgrade");
-  asked.setHeader("upgrade", request.headers.upgrade ?? "");
+  const further = ["connection", "upgrade", "upgrade", request.headers.upgrade ?? ""];
+  const asked = askUpstream(proxy, request, { verdict, further });
   asked.on("upgrade", (answered, upstreamSocket, upstreamHead) => {
     const lines = Array.from({ length: answered.rawHeaders.length / 2 }, (_, at) =>
       answered.rawHeaders.slice(2 * at, 2 * at + 2).join(": "),
