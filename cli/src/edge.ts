@@ -41,7 +41,7 @@ export async function edge(
 }
 
 /** The edge's own entry, beside what its package exports. */
-export function edgeEntry(): string {
+function edgeEntry(): string {
   const exported = import.meta.resolve("@licet/edge");
   return new URL(exported.endsWith(".ts") ? "./main.ts" : "./main.js", exported).href;
 }

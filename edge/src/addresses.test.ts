@@ -1,6 +1,7 @@
+import { STATUS } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
 import { IN_WORKERD } from "./testing/test-edge.ts";
-import { PLACES, STATUS } from "./testing/test-platform.ts";
+import { PLACES } from "./testing/test-platform.ts";
 import { GPTBOT, PERSON, openWorld, outcomeOf } from "./testing/world.ts";
 
 /** One work, written in many ways that mean the same. */

@@ -1,6 +1,6 @@
-import { contentStatusPath, sha256Hex } from "@licet/protocol";
+import { STATUS, contentStatusPath, sha256Hex } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
-import { PLACES, STATUS, type TestPlatform, WORK_URL, now } from "./testing/test-platform.ts";
+import { PLACES, type TestPlatform, WORK_URL, now } from "./testing/test-platform.ts";
 import type { StagedAnswer } from "./testing/stage.ts";
 import { GPTBOT, PERSON, type World, openWorld, outcomeOf } from "./testing/world.ts";
 

@@ -1,6 +1,6 @@
-import { encodeBase64url, publicJwkOf, sha256Bytes, signJwsInput, signerOf } from "@licet/protocol";
+import { STATUS, encodeBase64url, publicJwkOf, sha256Bytes, signJwsInput, signerOf } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
-import { PLACES, STATUS, WORK_URL, now, privateKey } from "./testing/test-platform.ts";
+import { PLACES, WORK_URL, now, privateKey } from "./testing/test-platform.ts";
 import { GPTBOT, type Line, PERSON, openWorld, outcomeOf } from "./testing/world.ts";
 
 function invalid(cause: string): object {

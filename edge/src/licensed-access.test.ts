@@ -1,6 +1,6 @@
-import { parseJsonObject, sha256Hex } from "@licet/protocol";
+import { STATUS, parseJsonObject, sha256Hex } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
-import { PLACES, STATUS, WORK_URL } from "./testing/test-platform.ts";
+import { PLACES, WORK_URL } from "./testing/test-platform.ts";
 import { IN_WORKERD } from "./testing/test-edge.ts";
 import { GPTBOT, PAGE, PERSON, openWorld, outcomeOf } from "./testing/world.ts";
 

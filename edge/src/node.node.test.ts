@@ -1,4 +1,4 @@
-import { canonicalize, formatInstant, signEdgeRefresh } from "@licet/protocol";
+import { STATUS, canonicalize, formatInstant, signEdgeRefresh } from "@licet/protocol";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { readEdgeConfig } from "./config.ts";
 import { startNodeEdge } from "./node.ts";
 import { openStand } from "./testing/stage.ts";
-import { PLACES, STATUS, openPlatform, now } from "./testing/test-platform.ts";
+import { PLACES, openPlatform, now } from "./testing/test-platform.ts";
 import { GPTBOT, PERSON, type World, openWorld, outcomeOf } from "./testing/world.ts";
 
 const REFRESH = "/.well-known/licet-refresh";

@@ -271,28 +271,32 @@ interface Passing {
   readonly verdict: Pass;
 }
 
-async function forward(proxy: Proxy, request: IncomingMessage, { response, verdict }: Passing): Promise<void> {
+async function forward(proxy: Proxy, request: IncomingMessage, passing: Passing): Promise<void> {
+  const { response, verdict } = passing;
+  const { config, log } = proxy.options;
   const asked = askUpstream(proxy, request, { verdict });
   response.once("close", () => asked.destroy());
   const answered = once(asked, "response") as Promise<[IncomingMessage]>;
-  const sent = pipeline(request, asked).catch(() => undefined);
+  const sent = hasBody(request) ? pipeline(request, asked).catch(() => undefined) : void asked.end();
   let upstream: IncomingMessage;
   try {
     [upstream] = await answered;
   } catch (error) {
     if (response.destroyed) return;
-    const detail = `the site cannot be reached: ${error instanceof Error ? error.message : String(error)}`;
-    proxy.options.log({ level: "warn", message: detail });
-    return write(
-      refusalResponse({ code: "source_unavailable", detail: "the site cannot be reached" }, proxy.options.config),
-      response,
-      request,
-    );
+    // The site closed a kept connection just then: what has no body is asked again over another one.
+    if (asked.reusedSocket && !hasBody(request)) return forward(proxy, request, passing);
+    log({ level: "warn", message: `the site cannot be reached: ${error instanceof Error ? error.message : "?"}` });
+    const refusal = { code: "source_unavailable", detail: "the site cannot be reached" } as const;
+    return write(refusalResponse(refusal, config), response, request);
   }
   response.writeHead(upstream.statusCode ?? 502, upstream.statusMessage, answerHeaders(upstream, verdict));
   // A site that stops in the middle of an answer, or a reader who leaves: the other side is cut too.
   await pipeline(upstream, response).catch(() => response.destroy());
   await sent;
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 function askUpstream(

@@ -86,7 +86,7 @@ export function readContentStatus(document: JsonObject): Result<ContentStatus> {
     : refuse("document_invalid", `content-status.url_sha256: expected ${sha256Hex(url)}, got ${url_sha256}`);
 }
 
-/** The clocks of a content status that is made now: asked again as often as any, trusted for a day. */
+/** The clocks of a content status that is made now: asked again after 15 seconds, trusted for a day. */
 export function contentStatusClocksAt(now: number): Clocks {
   return {
     checked_at: formatInstant(now),

@@ -58,7 +58,7 @@ export async function openAgent(jwk: PrivateJwk = privateKey("marketplace")): Pr
         alg: standard.alg,
         keyId: kid,
         fields: fields ?? ["@authority", 'signature-agent;key="sig"', ...also],
-        params: Object.fromEntries(entries) as Record<string, number | string>,
+        params: Object.fromEntries(entries),
         url: `${SITE}${target}`,
         headers: { ...Object.fromEntries(headers), "signature-agent": agent ?? `sig="${stand.origin}"` },
       });

@@ -2,7 +2,6 @@ import {
   type JsonObject,
   type LicenseClaims,
   type PrivateJwk,
-  STATUS,
   STATUS_LIST_BYTES,
   type Signer,
   canonicalize,
@@ -68,7 +67,7 @@ export interface SigningOptions {
 
 const LIFETIME = { not_before: "2026-01-01T00:00:00Z", not_after: "2030-01-01T00:00:00Z" };
 
-export async function deflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+async function deflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -166,5 +165,3 @@ function keySet(seq: number): JsonObject {
     ...clocksAt(now()),
   };
 }
-
-export { STATUS };
