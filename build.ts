@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 /** In the order in which they need each other's types, with what the compiler does not carry over. */
 const PACKAGES = [
   { folder: "protocol", assets: [] },
+  { folder: "edge", assets: ["ai-crawlers.json"] },
   { folder: "sdk", assets: [] },
   { folder: "server", assets: ["db/migrations"] },
   { folder: "marketplace", assets: [] },

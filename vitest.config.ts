@@ -42,10 +42,10 @@ export default defineConfig({
         ...inNode,
         test: {
           name: "node",
-          include: ["{protocol,sdk,marketplace,cli,examples/platform}/src/**/*.test.ts"],
+          include: ["{protocol,edge,sdk,marketplace,cli,examples/platform}/src/**/*.test.ts"],
           exclude: notHere,
           env: { LICET_TEST_ENGINE: "pglite" },
-          globalSetup: "./test/global-setup.ts",
+          globalSetup: ["./test/global-setup.ts", "./edge/src/testing/start-stage.ts"],
           testTimeout: 30_000,
         },
       },
@@ -56,8 +56,9 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: "./test/workerd/wrangler.jsonc" } })],
         test: {
           name: "workerd",
-          include: ["protocol/src/**/*.test.ts"],
+          include: ["{protocol,edge}/src/**/*.test.ts"],
           exclude: ["**/*.node.test.ts", ...notHere],
+          globalSetup: "./edge/src/testing/start-stage.ts",
           fsModuleCache: false,
           isolate: false,
           testTimeout: 30_000,

@@ -28,6 +28,7 @@ describe("the command line", () => {
   it.each([
     "--help",
     "serve --help",
+    "edge --help",
     "import --help",
     "consent --help",
     "revoke --help",
@@ -53,6 +54,15 @@ describe("the command line", () => {
 
   it.each([
     [["frobnicate"], /^licet: unknown command 'frobnicate'$/m],
+    [["edge"], /^licet: --origin, or LICET_ORIGIN: expected the Licet server, an origin .*, got none$/m],
+    [
+      ["edge", "--origin", "https://licet.example", "--upstream", "site"],
+      /^licet: --upstream, or LICET_EDGE_UPSTREAM: expected the site behind the edge, .*, got site$/m,
+    ],
+    [
+      ["edge", "--origin", "https://licet.example", "--upstream", "http://127.0.0.1:9", "--routes", "works=enforce"],
+      /^licet edge: LICET_EDGE_ROUTES: expected <path>=off, observe or enforce/m,
+    ],
     [["verify"], /^licet: missing required argument 'manifest-url'$/m],
     [["verify", "not-a-url"], /^licet: expected <origin>\/datasets\/<id>\/manifest\.json, got not-a-url$/m],
     [

@@ -5,6 +5,7 @@ import { addAnalyticsCommands } from "./analytics-commands.ts";
 import { backup } from "./backup.ts";
 import { CommandError, reasonOf } from "./command-error.ts";
 import { playDemo } from "./demo/play-demo.ts";
+import { edge } from "./edge.ts";
 import { importFolder } from "./import-folder.ts";
 import { restore } from "./restore.ts";
 import { serve } from "./serve.ts";
@@ -43,6 +44,24 @@ program
   )
   .action(async (flags) => {
     process.exitCode = await serve(flags, { settings: withConfigFile(settings, flags.config), terminal });
+  });
+
+program
+  .command("edge")
+  .description("stand in front of a site and decide who may take its works for AI")
+  .option("--origin <origin>", "the Licet server (LICET_ORIGIN)")
+  .option("--upstream <origin>", "the site behind the edge, such as http://127.0.0.1:8080 (LICET_EDGE_UPSTREAM)")
+  .option("--site <origin>", "how the world calls the site, such as https://works.example (LICET_EDGE_SITE)")
+  .option("--routes <routes>", "what holds where: '/=enforce /about/=off' (LICET_EDGE_ROUTES, /=enforce)")
+  .option("--license-url <url>", "where a license is had (LICET_EDGE_LICENSE_URL)")
+  .option("--port <port>", "the port to listen on (LICET_EDGE_PORT, 4243)")
+  .option("--host <address>", "the address to listen on (LICET_EDGE_HOST, 127.0.0.1)")
+  .addHelpText(
+    "after",
+    "\nA crawler without a license gets 402, one with a license the file, and 403 once the consent is\ntaken back; people are never touched. Everything else is set in the environment: edge/README.md\nlists it. What ends TLS may stand in front of it, a cache may not.\nExit code: 0 stopped, 1 it failed, 2 a setting is missing or cannot be used.",
+  )
+  .action(async (flags) => {
+    process.exitCode = await edge(flags, surroundings);
   });
 
 program

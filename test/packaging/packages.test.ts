@@ -13,7 +13,7 @@ import { isCi } from "../fixtures/settings.ts";
  */
 const run = promisify(execFile);
 const ROOT = new URL("../../", import.meta.url).pathname;
-const PUBLISHED = ["protocol", "sdk", "server", "cli"];
+const PUBLISHED = ["protocol", "edge", "sdk", "server", "cli"];
 const INSTALL_MS = 240_000;
 const COMMAND_MS = 120_000;
 const QUIETLY = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
@@ -72,7 +72,7 @@ async function readAll(child: ChildProcess): Promise<{ readonly code: number | n
 describe("the tarballs", () => {
   test("are those of the published packages, with types and without sources or tests", async () => {
     expect(tarballs).toHaveLength(PUBLISHED.length);
-    for (const name of ["@licet/protocol", "@licet/sdk", "@licet/server"]) {
+    for (const name of ["@licet/protocol", "@licet/edge", "@licet/sdk", "@licet/server"]) {
       const files = await readdir(join(folder, "node_modules", name), { recursive: true });
       expect(files).toContain("dist/index.d.ts");
       expect(files.filter((file) => /\.test\.|^src|\/testing\//.test(file))).toEqual([]);
@@ -81,7 +81,7 @@ describe("the tarballs", () => {
 
   test("say the same version everywhere", async () => {
     const versions = await Promise.all(
-      ["@licet/protocol", "@licet/sdk", "@licet/server", "licet"].map(async (name) => {
+      ["@licet/protocol", "@licet/edge", "@licet/sdk", "@licet/server", "licet"].map(async (name) => {
         const { version } = JSON.parse(await readFile(join(folder, "node_modules", name, "package.json"), "utf8"));
         return version;
       }),
@@ -135,6 +135,32 @@ describe.each([
     child.kill("SIGTERM");
     expect((await ended).code).toBe(0);
   });
+});
+
+describe("the edge", () => {
+  test(
+    "starts as licet edge, and its Worker is where wrangler.jsonc looks for it",
+    { timeout: COMMAND_MS },
+    async () => {
+      const child = licet(process.execPath, [
+        "edge",
+        "--origin",
+        "https://licet.example.org",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--port",
+        "0",
+      ]);
+      const ended = readAll(child);
+      const origin = await originOf(child);
+      expect((await fetch(origin)).status).toBe(502);
+      child.kill("SIGTERM");
+      expect((await ended).code).toBe(0);
+      const config = await readFile(join(folder, "node_modules/@licet/edge/wrangler.jsonc"), "utf8");
+      const main = /"main": "([^"]+)"/.exec(config)?.[1] ?? "";
+      expect(await readFile(join(folder, main), "utf8")).toContain("export default");
+    },
+  );
 });
 
 describe("the server", () => {

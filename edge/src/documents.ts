@@ -1,0 +1,364 @@
+import {
+  type ContentStatus,
+  type KeySet,
+  MAX_CONTENT_STATUS_BYTES,
+  MAX_STATUS_LIST_TOKEN_LENGTH,
+  type RefusalCode,
+  type Result,
+  type StatusList,
+  TRUST_SECONDS,
+  accept,
+  contentStatusPath,
+  parseInstant,
+  parseJsonObject,
+  verifyContentStatus,
+  verifyKeySet,
+  verifyStatusList,
+} from "@licet/protocol";
+import { type LimitedMap, createLimitedMap } from "./memory.ts";
+import { type EdgePorts, type HeldDocument, readWithin } from "./ports.ts";
+
+const KEYS_PATH = "/.well-known/keys.json";
+const MAX_KEY_SET_BYTES = 1_048_576;
+/** After the platform was asked in vain, nobody waits for it for this long where a copy still stands. */
+const HOLD_OFF_MS = 250;
+/** For a document that an unknown key signed, the keys are asked for again this often at most. */
+const KEYS_RETRY_MS = 1_000;
+/** `seq` numbers that are remembered, so that an older document is known as one. */
+const MAX_SEQS = 100_000;
+const MAX_RECENT = 10_000;
+
+/** A document as it was verified: `trustedUntil` is its second clock, in seconds. */
+export interface Verified<T> {
+  readonly value: T;
+  readonly seq: number;
+  readonly trustedUntil: number;
+}
+
+/** What is known of a document now. */
+export type DocumentFact<T> =
+  | { readonly state: "known"; readonly value: T; readonly trustedUntil: number }
+  | { readonly state: "absent" }
+  | { readonly state: "missing"; readonly detail: string };
+
+interface Kind<T> {
+  readonly path: string;
+  readonly maxBytes: number;
+  readonly verify: (text: string, keys: KeySet, now: number) => Promise<Result<Verified<T>>>;
+}
+
+export interface DocumentReader {
+  readonly keys: () => Promise<DocumentFact<KeySet>>;
+  /** Asks for the keys once more, once a second at most. */
+  readonly askForKeys: () => Promise<void>;
+  readonly contentStatus: (normalisedUrl: string) => Promise<DocumentFact<ContentStatus>>;
+  readonly statusList: (uri: string) => Promise<DocumentFact<StatusList>>;
+  /** Forgets these paths and fetches them. Answers the ones that could not be fetched. */
+  readonly refresh: (paths: readonly string[]) => Promise<readonly string[]>;
+}
+
+export interface ReaderOptions {
+  /** Who speaks: the `iss` of every document. */
+  readonly origin: string;
+  /** Where the documents are fetched, when it is another address of the same platform. */
+  readonly address: string;
+  readonly ttlSeconds: number;
+  readonly timeoutMs: number;
+  readonly allowsTest: boolean;
+  readonly ports: EdgePorts;
+}
+
+/** The refusals after which the keys are looked at again: what came may be signed with a new one. */
+export const KEY_REFUSALS: readonly RefusalCode[] = ["key_unknown", "signature_missing", "key_not_in_force"];
+
+/** What the keys themselves are judged by: nothing but their own signature and where they come from. */
+const NO_KEYS: KeySet = { iss: "", seq: 0, keys: [] };
+
+/** What an isolate may remember between requests: nothing of it says that something may be used. */
+export interface ReaderMemory {
+  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times. */
+  readonly recent: LimitedMap<{ readonly held: HeldDocument; readonly atMs: number }>;
+  readonly verified: WeakMap<HeldDocument, { readonly keys: KeySet; readonly fact: Verified<unknown> }>;
+  /** The highest `seq` that was seen of a path: knowledge that only refuses. */
+  readonly seqs: LimitedMap<number>;
+  readonly retryAtMs: LimitedMap<number>;
+  /** How often a path was forgotten: what was asked for before is not kept after. */
+  readonly generations: LimitedMap<number>;
+}
+
+export function createReaderMemory(): ReaderMemory {
+  return {
+    recent: createLimitedMap(MAX_RECENT),
+    verified: new WeakMap(),
+    seqs: createLimitedMap(MAX_SEQS),
+    retryAtMs: createLimitedMap(MAX_RECENT),
+    generations: createLimitedMap(MAX_SEQS),
+  };
+}
+
+interface Reader extends ReaderOptions, ReaderMemory {
+  /** Requests to the platform that are under way: a Worker must not wait for what another request asked, so they are not remembered. */
+  readonly underWay: Map<string, Promise<Attempt>>;
+}
+
+/** What asking for a document came to. */
+type Attempt =
+  | { readonly kind: "held"; readonly held: HeldDocument }
+  | { readonly kind: "failed"; readonly detail: string };
+
+/**
+ * Reads the platform's documents through a cache, by the two clocks: within the first a copy is
+ * taken as it is; after it the platform is asked; and when it cannot be asked, the copy stands
+ * until its second clock has run out. A document that does not verify, or has a lower `seq` than
+ * one that was seen before, counts as no answer.
+ */
+export function createDocumentReader(options: ReaderOptions, memory: ReaderMemory): DocumentReader {
+  const reader: Reader = { ...options, ...memory, underWay: new Map() };
+  return {
+    keys: () => readKeys(reader),
+    askForKeys: () => askForKeys(reader),
+    contentStatus: (url) => readSigned(reader, contentStatusKind(url)),
+    statusList: async (uri) => {
+      const path = pathWithin(uri, options.origin);
+      return path === undefined
+        ? { state: "missing", detail: `expected a status list of ${options.origin}, got ${uri}` }
+        : readSigned(reader, statusListKind(uri, path));
+    },
+    refresh: (paths) => refresh(reader, paths),
+  };
+}
+
+function pathWithin(uri: string, origin: string): string | undefined {
+  const path = uri.slice(origin.length);
+  return uri.startsWith(`${origin}/`) && /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/.test(path) ? path : undefined;
+}
+
+function contentStatusKind(url: string): Kind<ContentStatus> {
+  return {
+    path: contentStatusPath(url),
+    maxBytes: MAX_CONTENT_STATUS_BYTES,
+    verify: async (text, keys, now) => {
+      const status = await verifyContentStatus(text, { url, keys, now });
+      if (!status.ok) return status;
+      const { seq, expires_at } = status.value;
+      return accept({ value: status.value, seq, trustedUntil: parseInstant(expires_at) ?? 0 });
+    },
+  };
+}
+
+function statusListKind(uri: string, path: string): Kind<StatusList> {
+  return {
+    path,
+    maxBytes: MAX_STATUS_LIST_TOKEN_LENGTH,
+    verify: async (text, keys, now) => {
+      const list = await verifyStatusList(text, { uri, keys, now });
+      if (!list.ok) return list;
+      const { seq, iat, exp } = list.value;
+      return accept({ value: list.value, seq, trustedUntil: Math.min(exp, iat + TRUST_SECONDS) });
+    },
+  };
+}
+
+function keySetKind({ origin, allowsTest }: Reader): Kind<KeySet> {
+  return {
+    path: KEYS_PATH,
+    maxBytes: MAX_KEY_SET_BYTES,
+    verify: async (text, _keys, now) => {
+      const document = parseJsonObject(text);
+      if (!document.ok) return document;
+      const keys = await verifyKeySet(document.value, origin, now, { allowTest: allowsTest });
+      if (!keys.ok) return keys;
+      const end = document.value["expires_at"];
+      const trustedUntil = typeof end === "string" ? parseInstant(end) : undefined;
+      return accept({ value: keys.value, seq: keys.value.seq, trustedUntil: trustedUntil ?? now + TRUST_SECONDS });
+    },
+  };
+}
+
+function readKeys(reader: Reader): Promise<DocumentFact<KeySet>> {
+  return readBy(reader, keySetKind(reader));
+}
+
+async function readSigned<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>> {
+  const keys = await readKeys(reader);
+  if (keys.state === "known") return readBy(reader, kind);
+  return { state: "missing", detail: keys.state === "absent" ? "the platform publishes no keys" : keys.detail };
+}
+
+async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>> {
+  const { ports, ttlSeconds } = reader;
+  const held = await readHeld(reader, kind.path);
+  const fact = held === undefined ? undefined : await factOf(reader, kind, held);
+  const ageMs = ports.nowMs() - (held?.fetchedAtMs ?? 0);
+  if (fact !== undefined && fact.state !== "missing" && ageMs < ttlSeconds * 1_000) return fact;
+  const asking = ask(reader, kind, held);
+  if (fact?.state === "known" && ports.nowMs() < (reader.retryAtMs.get(kind.path) ?? 0)) {
+    ports.defer(asking);
+    return fact;
+  }
+  const attempt = await asking;
+  if (attempt.kind === "held") return factOf(reader, kind, attempt.held);
+  return fact?.state === "known" ? fact : { state: "missing", detail: attempt.detail };
+}
+
+async function readHeld({ recent, ports }: Reader, path: string): Promise<HeldDocument | undefined> {
+  const known = recent.get(path);
+  if (known !== undefined && ports.nowMs() - known.atMs < ports.memoryMs) return known.held;
+  const held = await ports.documents.read(path);
+  if (held !== undefined && ports.memoryMs > 0) recent.set(path, { held, atMs: ports.nowMs() });
+  return held;
+}
+
+async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<DocumentFact<T>> {
+  if (held.status === 404) return { state: "absent" };
+  const verified = await verifyCopy(reader, kind, held);
+  if (!verified.ok) return { state: "missing", detail: `${kind.path}: ${verified.refusal.detail}` };
+  const { value, trustedUntil } = verified.value;
+  return trustedUntil * 1_000 > reader.ports.nowMs()
+    ? { state: "known", value, trustedUntil }
+    : { state: "missing", detail: `${kind.path}: expected a document that is still trusted` };
+}
+
+/** A copy is verified once for as long as it is held and the keys are the same. The keys are verified with themselves. */
+async function verifyCopy<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<Result<Verified<T>>> {
+  const keys = kind.path === KEYS_PATH ? NO_KEYS : await keysNow(reader);
+  const known = reader.verified.get(held);
+  if (known?.keys === keys) return accept(known.fact as Verified<T>);
+  const verified = await kind.verify(held.text, keys, Math.floor(reader.ports.nowMs() / 1_000));
+  if (verified.ok) reader.verified.set(held, { keys, fact: verified.value });
+  return verified;
+}
+
+async function keysNow(reader: Reader): Promise<KeySet> {
+  const keys = await readKeys(reader);
+  return keys.state === "known" ? keys.value : NO_KEYS;
+}
+
+/** Asks the platform for a document, once at a time for each. */
+function ask<T>(reader: Reader, kind: Kind<T>, held: HeldDocument | undefined): Promise<Attempt> {
+  const generation = reader.generations.get(kind.path) ?? 0;
+  const key = `${kind.path} ${generation}`;
+  const known = reader.underWay.get(key);
+  if (known !== undefined) return known;
+  const asking = askOnce(reader, kind, { held, generation }).finally(() => reader.underWay.delete(key));
+  reader.underWay.set(key, asking);
+  return asking;
+}
+
+interface Question {
+  readonly held: HeldDocument | undefined;
+  readonly generation: number;
+}
+
+async function askOnce<T>(reader: Reader, kind: Kind<T>, question: Question): Promise<Attempt> {
+  const { ports, retryAtMs } = reader;
+  const came = await fetchDocument(reader, kind, question);
+  const kept = came.kind === "failed" ? came : await keep(reader, kind, { ...question, ...came });
+  if (kept.kind === "held") {
+    retryAtMs.delete(kind.path);
+    return kept;
+  }
+  retryAtMs.set(kind.path, ports.nowMs() + HOLD_OFF_MS);
+  ports.log({ level: "warn", message: kept.detail, path: kind.path });
+  return kept;
+}
+
+type FetchedDocument =
+  | { readonly kind: "fetched"; readonly fetched: HeldDocument; readonly tags: string | undefined }
+  | { readonly kind: "failed"; readonly detail: string };
+
+async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Question): Promise<FetchedDocument> {
+  const { address, ports, timeoutMs } = reader;
+  const etag = held?.status === 200 ? held.etag : undefined;
+  try {
+    const response = await ports.fetch(`${address}${kind.path}`, {
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: etag === undefined ? {} : { "if-none-match": etag },
+    });
+    const fetchedAtMs = ports.nowMs();
+    const tags = response.headers.get("cache-tag") ?? undefined;
+    if (response.status === 304 && held !== undefined && etag !== undefined)
+      return { kind: "fetched", fetched: { ...held, fetchedAtMs }, tags };
+    const text = await readWithin(response, kind.maxBytes);
+    if (text === undefined)
+      return { kind: "failed", detail: `${kind.path}: expected at most ${kind.maxBytes} bytes, got more` };
+    if (response.status === 404)
+      return { kind: "fetched", fetched: { status: 404, text: "", etag: undefined, fetchedAtMs }, tags };
+    if (response.status !== 200)
+      return { kind: "failed", detail: `${kind.path}: expected 200, the platform answered ${response.status}` };
+    const fresh: HeldDocument = { status: 200, text, etag: response.headers.get("etag") ?? undefined, fetchedAtMs };
+    return { kind: "fetched", fetched: fresh, tags };
+  } catch (error) {
+    return { kind: "failed", detail: `${kind.path}: the platform cannot be reached: ${reasonOf(error)}` };
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+interface Kept extends Question {
+  readonly fetched: HeldDocument;
+  readonly tags: string | undefined;
+}
+
+/** Keeps what came when it verifies and is not older than what was seen; the keys are looked at again where they may be old. */
+async function keep<T>(reader: Reader, kind: Kind<T>, kept: Kept): Promise<Attempt> {
+  const { fetched, tags, generation } = kept;
+  if (fetched.status === 200) {
+    const refused = await checkFetched(reader, kind, fetched);
+    if (refused !== undefined) return { kind: "failed", detail: `${kind.path}: ${refused}` };
+  }
+  if ((reader.generations.get(kind.path) ?? 0) === generation) {
+    reader.recent.delete(kind.path);
+    await reader.ports.documents.write(kind.path, fetched, tags);
+  }
+  return { kind: "held", held: fetched };
+}
+
+async function checkFetched<T>(reader: Reader, kind: Kind<T>, fetched: HeldDocument): Promise<string | undefined> {
+  let verified = await verifyCopy(reader, kind, fetched);
+  if (!verified.ok && kind.path !== KEYS_PATH && KEY_REFUSALS.includes(verified.refusal.code)) {
+    await askForKeys(reader);
+    verified = await verifyCopy(reader, kind, fetched);
+  }
+  if (!verified.ok) return verified.refusal.detail;
+  const known = reader.seqs.get(kind.path) ?? 0;
+  if (verified.value.seq < known) return `expected seq ${known} or a higher one, got ${verified.value.seq}`;
+  reader.seqs.set(kind.path, verified.value.seq);
+  return undefined;
+}
+
+/** Asks for the keys once more, once a second at most: a document may be signed with a new one. */
+async function askForKeys(reader: Reader): Promise<void> {
+  const held = await readHeld(reader, KEYS_PATH);
+  if (held !== undefined && reader.ports.nowMs() - held.fetchedAtMs >= KEYS_RETRY_MS)
+    await ask(reader, keySetKind(reader), held);
+}
+
+async function refresh(reader: Reader, paths: readonly string[]): Promise<readonly string[]> {
+  await Promise.all(
+    paths.map(async (path) => {
+      reader.generations.set(path, (reader.generations.get(path) ?? 0) + 1);
+      reader.retryAtMs.delete(path);
+      reader.recent.delete(path);
+      await reader.ports.documents.forget(path);
+    }),
+  );
+  const failed = await Promise.all(
+    paths.map(async (path) => {
+      const known = await readAgain(reader, path);
+      return known.state === "missing" ? path : undefined;
+    }),
+  );
+  return failed.filter((path) => path !== undefined);
+}
+
+/** What is behind a path that was pushed. A content status is read when it is asked for, since its path does not say of what it is. */
+async function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>> {
+  if (path === KEYS_PATH) return readKeys(reader);
+  if (path.startsWith("/status-lists/")) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
+  return { state: "absent" };
+}

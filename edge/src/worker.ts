@@ -1,0 +1,189 @@
+import { EDGE_REFRESH_PATH, checkPublicUrl, refuse, sha256Hex, accept } from "@licet/protocol";
+import { refusalResponse } from "./answers.ts";
+import { type EdgeConfig, type Settings, readEdgeConfig } from "./config.ts";
+import { type Edge, type EdgeMemory, createEdge, createEdgeMemory } from "./edge.ts";
+import { createSeen } from "./memory.ts";
+import {
+  type CertificateFact,
+  type DocumentCache,
+  type EdgePorts,
+  type EdgeRequest,
+  type HeldDocument,
+  readWithin,
+} from "./ports.ts";
+
+/** The variables and secrets of `wrangler.jsonc`. */
+export type Env = Settings;
+
+/** What a Worker's runtime lends to a request. */
+export interface WorkerContext {
+  readonly waitUntil: (work: Promise<unknown>) => void;
+}
+
+interface TlsClientAuth {
+  readonly certPresented?: string;
+  readonly certVerified?: string;
+  readonly certRevoked?: string;
+  readonly certFingerprintSHA256?: string;
+}
+
+interface WorkerRequest extends Request {
+  readonly cf?: { readonly tlsClientAuth?: TlsClientAuth };
+}
+
+/** Nothing that could say that something may be used is kept in an isolate for longer. */
+const MEMORY_MS = 1_000;
+/** A copy is in the cache for as long as the longest second clock; each is judged by its own. */
+const KEEP_SECONDS = 86_400;
+const FETCHED_AT = "x-licet-fetched-at";
+const HELD_ETAG = "x-licet-etag";
+const FLUSH_AFTER_MS = 1_000;
+
+/** What an isolate keeps: its settings, and what may outlive a request. */
+interface Isolate {
+  readonly config: EdgeConfig;
+  readonly memory: EdgeMemory;
+  readonly isFirstHere: (key: string, untilMs: number) => boolean;
+  flushDueMs: number;
+}
+
+const isolates = new WeakMap<Env, Isolate>();
+
+function isolateOf(env: Env): Isolate {
+  const known = isolates.get(env);
+  if (known !== undefined) return known;
+  const isolate: Isolate = {
+    config: readEdgeConfig(env),
+    memory: createEdgeMemory(),
+    isFirstHere: createSeen(Date.now),
+    flushDueMs: 0,
+  };
+  isolates.set(env, isolate);
+  return isolate;
+}
+
+/** Cloudflare's cache of this place, which a purge by tag or URL empties; and which says itself what it holds. */
+function cacheApi(): Cache {
+  return (caches as CacheStorage & { readonly default: Cache }).default;
+}
+
+/** Copies under their own URL and the platform's tags, so that the platform's purges are the refresh. */
+function cachedDocuments({ address }: EdgeConfig): DocumentCache {
+  const urlOf = (key: string): string => (key.startsWith("/") ? `${address}${key}` : key);
+  return {
+    read: async (key) => {
+      const found = await cacheApi().match(urlOf(key));
+      if (found === undefined) return undefined;
+      const fetchedAtMs = Number(found.headers.get(FETCHED_AT));
+      const text = await found.text();
+      return Number.isFinite(fetchedAtMs) && (found.status === 200 || found.status === 404)
+        ? { status: found.status, text, etag: found.headers.get(HELD_ETAG) ?? undefined, fetchedAtMs }
+        : undefined;
+    },
+    write: (key, held, tags) => cacheApi().put(urlOf(key), responseOf(held, tags)),
+    forget: async (key) => void (await cacheApi().delete(urlOf(key))),
+  };
+}
+
+function responseOf({ status, text, etag, fetchedAtMs }: HeldDocument, tags: string | undefined): Response {
+  const headers = new Headers({ "cache-control": `max-age=${KEEP_SECONDS}`, [FETCHED_AT]: String(fetchedAtMs) });
+  if (etag !== undefined) headers.set(HELD_ETAG, etag);
+  if (tags !== undefined) headers.set("cache-tag", tags);
+  return new Response(text, { status, headers });
+}
+
+function portsOf(isolate: Isolate, context: WorkerContext): EdgePorts {
+  const { config } = isolate;
+  return {
+    nowMs: Date.now,
+    randomId: () => crypto.randomUUID(),
+    fetch: (url, init) => fetch(url, init),
+    fetchPublic: async (url, { headers, maxBytes, timeoutMs }) => {
+      const target = checkPublicUrl(url, config);
+      if (!target.ok) return target;
+      try {
+        const signal = AbortSignal.timeout(timeoutMs);
+        const response = await fetch(target.value.href, { headers, signal, redirect: "manual" });
+        const text = await readWithin(response, maxBytes);
+        return text === undefined
+          ? refuse("source_unavailable", `expected at most ${maxBytes} bytes of ${url}`)
+          : accept({ status: response.status, headers: response.headers, text });
+      } catch (error) {
+        return refuse("source_unavailable", `${url}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    },
+    documents: cachedDocuments(config),
+    memoryMs: MEMORY_MS,
+    isFirstUse: (key, untilMs) => isFirstUse(isolate, key, untilMs),
+    defer: (work) => context.waitUntil(work),
+    log: (entry) => console[entry.level](JSON.stringify(entry)),
+  };
+}
+
+/** Once in this isolate, and once in this place of Cloudflare's as far as its cache has heard. */
+async function isFirstUse({ config, isFirstHere }: Isolate, key: string, untilMs: number): Promise<boolean> {
+  if (!isFirstHere(key, untilMs)) return false;
+  const mark = `${config.address}/.well-known/licet-edge-used/${sha256Hex(key)}`;
+  if ((await cacheApi().match(mark)) !== undefined) return false;
+  const seconds = Math.max(1, Math.ceil((untilMs - Date.now()) / 1_000));
+  await cacheApi().put(mark, new Response("", { headers: { "cache-control": `max-age=${seconds}` } }));
+  return true;
+}
+
+function certificateOf({ cf }: WorkerRequest): CertificateFact | undefined {
+  const facts = cf?.tlsClientAuth;
+  if (facts?.certPresented !== "1" || facts.certFingerprintSHA256 === undefined) return undefined;
+  return {
+    sha256: facts.certFingerprintSHA256.toLowerCase(),
+    isVerified: facts.certVerified === "SUCCESS",
+    isRevoked: facts.certRevoked !== "0",
+  };
+}
+
+/** Sends the events of a second together, after the answers. */
+function flushSoon(edge: Edge, isolate: Isolate, context: WorkerContext): void {
+  if (!edge.hasEvents() || Date.now() < isolate.flushDueMs) return;
+  isolate.flushDueMs = Date.now() + FLUSH_AFTER_MS;
+  context.waitUntil(new Promise((resolve) => setTimeout(resolve, FLUSH_AFTER_MS)).then(() => edge.flush()));
+}
+
+async function askUpstream(request: Request, env: Env, removed: readonly string[]): Promise<Response> {
+  const headers = new Headers(request.headers);
+  for (const name of removed) headers.delete(name);
+  const { pathname, search } = new URL(request.url);
+  const upstream = env["LICET_EDGE_UPSTREAM"] || undefined;
+  const target = upstream === undefined ? request.url : `${upstream}${pathname}${search}`;
+  return fetch(new Request(target, new Request(request, { headers, redirect: "manual" })));
+}
+
+function withHeaders(response: Response, added: readonly (readonly [string, string])[]): Response {
+  // A connection that became another protocol is handed on as it is.
+  if (response.status === 101 || added.length === 0) return response;
+  const changed = new Response(response.body, response);
+  for (const [name, value] of added)
+    if (name === "link") changed.headers.append(name, value);
+    else changed.headers.set(name, value);
+  return changed;
+}
+
+/** The edge as a Cloudflare Worker on a route of the site's own domain. */
+export default {
+  async fetch(request: WorkerRequest, env: Env, context: WorkerContext): Promise<Response> {
+    const isolate = isolateOf(env);
+    const { config, memory } = isolate;
+    if (new URL(request.url).pathname === EDGE_REFRESH_PATH)
+      return refusalResponse({ code: "not_found", detail: "a Worker is refreshed by purging its cache" }, config);
+    const edge = createEdge(config, portsOf(isolate, context), memory);
+    const certificate = certificateOf(request);
+    const asked: EdgeRequest = {
+      method: request.method,
+      url: request.url,
+      headers: request.headers,
+      ...(certificate === undefined ? {} : { certificate }),
+    };
+    const verdict = await edge.decide(asked);
+    flushSoon(edge, isolate, context);
+    if (verdict.kind === "answer") return verdict.response;
+    return withHeaders(await askUpstream(request, env, verdict.removeFromRequest), verdict.addToResponse);
+  },
+};
