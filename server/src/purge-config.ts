@@ -101,7 +101,10 @@ function refuseUnused(env: Environment, targets: readonly PurgeTarget[], { refus
 function readVarnish(text: string, { refuse }: Reading): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || !isBare(url))
-    return refuse("LICET_PURGES", `varnish: expected scheme, host and port such as http://10.0.0.5:6081, got ${text}`);
+    return refuse(
+      "LICET_PURGES",
+      `expected varnish: with scheme, host and port such as http://10.0.0.5:6081, got ${shown(text)}`,
+    );
   return url;
 }
 
@@ -112,7 +115,7 @@ function readEdges(text: string | undefined, { refuse, allowedHosts }: Reading):
   return [...new Set(texts)].map((edge) => {
     const url = URL.canParse(edge) ? new URL(edge) : undefined;
     if (url === undefined || !/^https?:$/.test(url.protocol) || !isBare(url))
-      return refuse("LICET_EDGES", `expected scheme and host such as https://edge.example.org, got ${edge}`);
+      return refuse("LICET_EDGES", `expected scheme and host such as https://edge.example.org, got ${shown(edge)}`);
     if (url.protocol !== "https:" && !isLoopback(url.hostname) && !allowedHosts.includes(hostAndPort(url)))
       return refuse("LICET_EDGES", `expected https, or a host:port of LICET_ALLOW_HOSTS, got ${edge}`);
     return url;
@@ -128,7 +131,7 @@ function readApi(env: Environment, name: string, fallback: string, { refuse, all
   const text = env[name] ?? fallback;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || !isBare(url))
-    return refuse(name, `expected scheme and host such as ${fallback}, got ${text}`);
+    return refuse(name, `expected scheme and host such as ${fallback}, got ${shown(text)}`);
   // A token would be read on the way.
   if (url.protocol !== "https:" && !isLoopback(url.hostname) && !allowedHosts.includes(hostAndPort(url)))
     return refuse(name, `expected https, got ${text}`);
@@ -145,6 +148,11 @@ function requireToken(env: Environment, name: string, reading: Reading): string 
 
 function isBare(url: URL): boolean {
   return url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "" && url.password === "";
+}
+
+/** A URL as it may be repeated: without a password in it. */
+function shown(text: string): string {
+  return text.replace(/\/\/[^/@]*@/, "//…@");
 }
 
 function listOf(text: string): readonly string[] {

@@ -22,14 +22,14 @@ export function createTargets(ctx: Context): Targets {
   const outbound = createOutbound({ allowedHosts: [...allowedHosts, ...hostsOf(purges)], tracing: ctx.tracing });
   return {
     adapters: [
-      ...purges.targets.map((target) => adapterOf(outbound, target)),
+      ...purges.targets.map((target) => cacheAdapterOf(outbound, target)),
       ...purges.edges.map((edge) => edgeAdapterOf(ctx, outbound, edge)),
     ],
     close: () => outbound.close(),
   };
 }
 
-function adapterOf(outbound: Outbound, target: PurgeTarget): PurgeAdapter {
+export function cacheAdapterOf(outbound: Outbound, target: PurgeTarget): PurgeAdapter {
   switch (target.kind) {
     case "cloudflare":
       return cloudflareAdapterOf(outbound, target);
@@ -40,6 +40,7 @@ function adapterOf(outbound: Outbound, target: PurgeTarget): PurgeAdapter {
   }
 }
 
-function hostsOf({ targets, edges }: PurgeConfig): readonly string[] {
+/** The hosts that the operator named, as an outbound allowance. */
+export function hostsOf({ targets, edges }: PurgeConfig): readonly string[] {
   return [...targets.map((target) => (target.kind === "varnish" ? target.url : target.api)), ...edges].map(hostAndPort);
 }
