@@ -51,7 +51,7 @@ export interface DatabaseMeasures {
   readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
 }
 
-/** What this server counts about itself. No label holds an identifier, an address or anything a caller chose. */
+/** What this server counts about itself. No label holds an identifier, an address or anything a caller chose, but for caches and edges as the operator named them. */
 export interface Metrics {
   readonly requestEnded: (request: EndedRequest) => void;
   readonly documentServed: (kind: string, from: "memory" | "database") => void;
