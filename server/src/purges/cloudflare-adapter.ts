@@ -53,7 +53,9 @@ function outcomeOf({ status, headers, body }: OutboundResponse): PurgeOutcome {
   const said = (Array.isArray(errors) ? errors : [])
     .filter(isJsonObject)
     .slice(0, MAX_ERRORS)
-    .map(({ code, message }) => `${String(code)} ${String(message)}`);
+    .map(
+      ({ code, message }) => `${typeof code === "number" ? code : ""} ${typeof message === "string" ? message : ""}`,
+    );
   return {
     isConfirmed: false,
     error: attemptError(

@@ -57,8 +57,8 @@ function outcomeOf({ status, body, seq, retryAfter }: EdgeAnswer): PurgeOutcome 
   return {
     isConfirmed: false,
     error: attemptError(
-      typeof code === "string"
-        ? `${status}: ${code}, ${String(detail)}`
+      typeof code === "string" && typeof detail === "string"
+        ? `${status}: ${code}, ${detail}`
         : `expected 200 with seq ${seq}, got ${quoteAnswer(status, body)}`,
     ),
     retryAfter,

@@ -5,7 +5,7 @@ import { readKeys } from "../../../test/fixtures/datasets.ts";
 import { freePort, startPlatform } from "../../../test/fixtures/platform.ts";
 import { eventOf, publishCollection, purgesOf, withdraw } from "../../../test/fixtures/purges.ts";
 import { type ReceivedRequest, type Reply, startSink } from "../../../test/fixtures/webhook-sink.ts";
-import { readLegs } from "./lookup.ts";
+import { type PropagationLeg, readLegs } from "./lookup.ts";
 
 const [good, hanging] = [await startSink(), await startSink()];
 const dead = `http://127.0.0.1:${await freePort()}`;
@@ -66,7 +66,7 @@ describe("a withdrawal at Node edges", () => {
     const { event } = await takeBack();
     await until(event, { state: "confirmed" });
     await until(event, { last_error: expect.stringContaining("did not answer") }, `edge:${dead}`);
-    const legs = (await readLegs(platform.server.ctx.db, [event])).get(event) ?? [];
+    const legs: readonly PropagationLeg[] = (await readLegs(platform.server.ctx.db, [event])).get(event) ?? [];
     const [purge] = (await purgesOf(platform, event)).filter((row) => row.target === target);
     expect(legs.find((leg) => leg.target === target)).toEqual({
       event_id: event,

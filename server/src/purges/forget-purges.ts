@@ -2,7 +2,7 @@ import type { Context } from "../context.ts";
 import { deleteOrders } from "./store.ts";
 
 /** What was purged is kept for so long, to be told how long it took. */
-export const RETENTION_MS = 90 * 86_400_000;
+const RETENTION_MS = 90 * 86_400_000;
 /** Orders in one transaction, and transactions in one sweep. */
 const BATCH = 1_000;
 const MAX_BATCHES = 100;

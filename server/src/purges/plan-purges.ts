@@ -6,7 +6,7 @@ import { readScope } from "./read-scope.ts";
 import { type NewOrder, insertOrders } from "./store.ts";
 
 /** Tags, URLs and paths in one part: as many as fit one call of each kind. */
-export const PART_SIZE = 100;
+const PART_SIZE = 100;
 
 /**
  * Writes down what is to be purged for an event, at every target that can hold any of it, due at

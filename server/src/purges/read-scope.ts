@@ -11,7 +11,7 @@ import { readListNumbers } from "../status-lists/lookup.ts";
 import type { Items } from "./build-calls.ts";
 
 /** Works of one event that are purged one by one; of more, everything that holds a work is. */
-export const MAX_WORKS = 10_000;
+const MAX_WORKS = 10_000;
 
 type Work = Awaited<ReturnType<typeof readAddresses>>[number];
 type ReadScope = (ctx: Pick<Context, "db">, event: StoredEvent) => Promise<Items>;

@@ -17,7 +17,7 @@ const JITTER = 0.1;
 /** `Retry-After` lengthens a wait by no more than this. */
 const MAX_RETRY_AFTER_MS = 300_000;
 /** After a day it is given up: whatever a cache still serves then, it was never meant to serve for long. */
-export const GIVE_UP_MS = 86_400_000;
+const GIVE_UP_MS = 86_400_000;
 const JITTER_STEPS = 1_000;
 
 type Failure = Extract<PurgeOutcome, { isConfirmed: false }>;
