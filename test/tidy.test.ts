@@ -29,6 +29,7 @@ const SLICES = [
   "revocations",
   "upstreams",
   "webhooks",
+  "purges",
   "feed",
   "interactions",
   "analytics",

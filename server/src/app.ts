@@ -35,6 +35,8 @@ import { addLicenseRoutes } from "./licenses/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
 import { addCreatorPayoutRoutes } from "./payouts/creator-routes.ts";
 import { addPayoutRoutes } from "./payouts/routes.ts";
+import { addPurgeRoutes } from "./purges/routes.ts";
+import type { Purges } from "./purges/start-purges.ts";
 import { addReconciliationRoutes } from "./reconciliation/routes.ts";
 import { addModelRoutes } from "./models/routes.ts";
 import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
@@ -50,11 +52,12 @@ export interface AppParts {
   readonly oauth: OauthServer;
   readonly interactions: InteractionLog;
   readonly readers: WaitingReaders;
+  readonly purges: Pick<Purges, "targets" | "failingSinceMs">;
   readonly isDraining: () => boolean;
 }
 
 /** The API: what every request goes through, then the routes of each slice. */
-export function createApp(ctx: Context, { oauth, interactions, readers, isDraining }: AppParts): Api {
+export function createApp(ctx: Context, { oauth, interactions, readers, purges, isDraining }: AppParts): Api {
   const api: Api = new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) =>
       result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
@@ -64,7 +67,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, isDraini
   api.use(recordInteractions(ctx, interactions));
   api.use(identifyCaller(ctx, oauth));
 
-  addSystemRoutes(api, ctx, isDraining);
+  addSystemRoutes(api, ctx, { isDraining, purgesFailingSinceMs: purges.failingSinceMs });
   addMetricsRoute(api, ctx);
   addResourceMetadata(api, ctx);
   addClientRoutes(api, ctx);
@@ -90,6 +93,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, isDraini
   addKeyRevocationRoutes(api, ctx);
   addUpstreamRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
+  addPurgeRoutes(api, ctx, purges);
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);

@@ -25,6 +25,7 @@ export {
   readDatasetIdsOfCreator,
   readJtisOfCreator,
   readTouched,
+  readWorksOfConsent,
   readVersionsOfCreator,
   readVersionsByName,
 } from "./store.ts";

@@ -1,0 +1,2 @@
+/** What other slices may ask of purges. */
+export { type PropagationLeg, readLegs } from "./leg-store.ts";
