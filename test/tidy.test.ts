@@ -30,6 +30,7 @@ const SLICES = [
   "upstreams",
   "webhooks",
   "purges",
+  "propagation",
   "feed",
   "interactions",
   "analytics",

@@ -23,6 +23,7 @@ export const DOCUMENT_TYPES = {
   "current-manifest": { purpose: "document", durable: false },
   "dataset-status": { purpose: "document", durable: false },
   "consent-revocations": { purpose: "document", durable: false },
+  propagation: { purpose: "document", durable: false },
   provenance: { purpose: "document", durable: false },
   "receipt-countersignature": { purpose: "receipt", durable: true },
 } as const satisfies Record<string, { purpose: KeyPurpose; durable: boolean }>;

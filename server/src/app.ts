@@ -34,6 +34,8 @@ import { addLedgerRoutes } from "./ledger/routes.ts";
 import { addLicenseRoutes } from "./licenses/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
 import { addCreatorPayoutRoutes } from "./payouts/creator-routes.ts";
+import { addPropagationRoutes } from "./propagation/routes.ts";
+import type { TimelineStreams } from "./propagation/timeline-streams.ts";
 import { addPayoutRoutes } from "./payouts/routes.ts";
 import { addReconciliationRoutes } from "./reconciliation/routes.ts";
 import { addModelRoutes } from "./models/routes.ts";
@@ -50,11 +52,12 @@ export interface AppParts {
   readonly oauth: OauthServer;
   readonly interactions: InteractionLog;
   readonly readers: WaitingReaders;
+  readonly streams: TimelineStreams;
   readonly isDraining: () => boolean;
 }
 
 /** The API: what every request goes through, then the routes of each slice. */
-export function createApp(ctx: Context, { oauth, interactions, readers, isDraining }: AppParts): Api {
+export function createApp(ctx: Context, { oauth, interactions, readers, streams, isDraining }: AppParts): Api {
   const api: Api = new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) =>
       result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
@@ -90,6 +93,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, isDraini
   addKeyRevocationRoutes(api, ctx);
   addUpstreamRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
+  addPropagationRoutes(api, ctx, streams);
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);

@@ -25,6 +25,7 @@ import { forgetKeys } from "./http/idempotency.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { createOutbound } from "./http/outbound.ts";
 import { openMetricsPort } from "./http/metrics-routes.ts";
+import { createCommitTimes } from "./events/commit-times.ts";
 import { createJournal } from "./events/journal.ts";
 import { markHandled, readUnhandled } from "./events/store.ts";
 import { createSequencer } from "./events/sequencer.ts";
@@ -49,6 +50,9 @@ import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
+import { followFact, forgetOldLegs, lookAtDueFacts } from "./propagation/follow-facts.ts";
+import { publishPropagation } from "./propagation/publish-propagation.ts";
+import { createTimelineStreams } from "./propagation/timeline-streams.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
 import { createDatabaseMeasures } from "./telemetry/measure-database.ts";
 import { type Telemetry, createTelemetry } from "./telemetry/telemetry.ts";
@@ -84,6 +88,8 @@ const SWEEP_SECONDS = {
   feed: 1,
   deliveries: 1,
   oldDeliveries: 3_600,
+  refusals: 1,
+  propagation: 15,
   payouts: 2,
   payoutDay: 60,
   stripeEvents: 3_600,
@@ -177,6 +183,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     notices,
     documents,
     sequencer: createSequencer({ db, clock, log, notices }),
+    commits: createCommitTimes({ db, clock, log }),
     journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
     jobs,
     rateLimits: createRateLimits({ config, db, log, metrics }),
@@ -192,6 +199,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await publishBuiltInTerms(ctx);
   await publishBuiltInAgreement(ctx);
   await publishRevocationView(ctx);
+  await publishPropagation(ctx);
   const deliveries = startDeliveries(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
   await startWorkers(ctx, deliveries);
@@ -200,9 +208,10 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   const oauth = await createOauthServer(ctx, listening);
   const interactions = createInteractionLog(ctx);
   const readers = createWaitingReaders(ctx);
+  const streams = createTimelineStreams();
   const closeMetrics = await answerMetrics(ctx, database);
   await sweepRequests(ctx, interactions);
-  const api = createApp(ctx, { oauth, interactions, readers, isDraining: () => draining });
+  const api = createApp(ctx, { oauth, interactions, readers, streams, isDraining: () => draining });
   const answer = createNodeHandler(ctx, {
     oauth,
     api,
@@ -219,12 +228,14 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
     await new Promise((resolve) => setTimeout(resolve, ctx.config.unreadySeconds * 1_000));
     // Not before nobody comes any more: whoever waited would be let go at once, ask again, and so on.
     readers.stop();
+    streams.stop();
     await listening.drain(ctx.config.drainSeconds);
     await ctx.jobs.stop();
     await interactions
       .flush()
       .catch((error: unknown) => ctx.log.error({ error: String(error) }, "interactions were lost at the stop"));
     await deliveries.settle();
+    await ctx.commits.settle();
     await ctx.sequencer.stop();
     await ctx.journal.close();
     await ctx.outbound.close();
@@ -287,6 +298,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   await workOn(ctx, "fan-out", async (eventId) => {
     await fanOut(ctx, eventId);
     await deliveries.wake();
+    await followFact(ctx, eventId);
   });
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
@@ -295,6 +307,9 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.stripeEvents, "forget Stripe's events", () => forgetStripeEvents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());
   ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "forget old deliveries", () => forgetDeliveries(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.refusals, "look how far refusals are", (signal) => lookAtDueFacts(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.propagation, "publish how long refusals take", () => publishPropagation(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "add up old refusals", () => forgetOldLegs(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "register datasets", () => retryRegistrations(ctx));
   ctx.jobs.every(SWEEP_SECONDS.journal, "write the journal", () =>
     ctx.journal.sweep({ beforeMs: ctx.clock.nowMs() - UNWRITTEN_MS }),

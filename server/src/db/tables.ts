@@ -4,6 +4,7 @@ import type { LedgerTables } from "./ledger-tables.ts";
 import type { LicenseTables } from "./license-tables.ts";
 import type { ModelTables } from "./model-tables.ts";
 import type { PaymentTables } from "./payment-tables.ts";
+import type { PropagationTables } from "./propagation-tables.ts";
 import type { PurgeTables } from "./purge-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
 
@@ -11,7 +12,8 @@ import type { ReportingTables } from "./reporting-tables.ts";
 export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marketplace" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables extends LedgerTables, LicenseTables, ModelTables, PaymentTables, PurgeTables, ReportingTables {
+export interface Tables
+  extends LedgerTables, LicenseTables, ModelTables, PaymentTables, PropagationTables, PurgeTables, ReportingTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };

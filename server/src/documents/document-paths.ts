@@ -1,10 +1,11 @@
-import { isIdentifier, sha256Hex } from "@licet/protocol";
+import { PROPAGATION_PATH, isIdentifier, sha256Hex } from "@licet/protocol";
 
 /** Where each public document lives: every path of a document is built here. */
 export const documentPaths = {
   keySet: "/.well-known/keys.json",
   didDocument: "/.well-known/did.json",
   revocations: "/.well-known/consent-revocations.json",
+  propagation: PROPAGATION_PATH,
   olderRevocations: (page: number) => `/.well-known/consent-revocations/${page}.json`,
   statusList: (list: number) => `/status-lists/${list}`,
   datasetStatus: (datasetId: string) => `/.well-known/dataset-status/${datasetId}`,
@@ -22,6 +23,7 @@ const PATTERNS: readonly RegExp[] = [
   /^\/\.well-known\/keys\.json$/,
   /^\/\.well-known\/did\.json$/,
   /^\/\.well-known\/consent-revocations\.json$/,
+  /^\/propagation\.json$/,
   /^\/\.well-known\/consent-revocations\/\d{1,9}\.json$/,
   /^\/status-lists\/\d{1,9}$/,
   new RegExp(`^/\\.well-known/dataset-status/${IDENTIFIER}$`),
@@ -46,9 +48,10 @@ const KINDS: readonly (readonly [start: string, kind: string])[] = [
   ["/status-lists/", "status-list"],
   ["/terms/", "terms"],
   ["/agreements/", "agreement"],
+  [PROPAGATION_PATH, "propagation"],
 ];
 
-/** What kind of document lives at a path, for counting: one of nine words. */
+/** What kind of document lives at a path, for counting: one of ten words. */
 export function documentKindOf(path: string): string {
   const known = KINDS.find(([start]) => path.startsWith(start))?.[1];
   return known ?? (path.includes("/versions/") ? "manifest" : "current-manifest");

@@ -64,6 +64,7 @@ const POLICIES: Partial<Record<DocumentContent["kind"], Policy>> = {
   "consent-revocations": STATUS,
   "dataset-status": STATUS,
   "current-manifest": STATUS,
+  propagation: STATUS,
   [STATUS_LIST_TYP]: STATUS,
   [DID_DOCUMENT]: { clocked: false, changes: true },
   manifest: IMMUTABLE,

@@ -29,6 +29,7 @@ export const EVENT_JOBS = {
   "consent.suspended": ["fan-out"],
   "consent.resumed": ["fan-out"],
   "consent.expired": ["fan-out"],
+  "revocation.acknowledged": [],
   "marketplace.registered": [],
   "client.registered": [],
   "client.suspended": [],
@@ -103,3 +104,22 @@ export const EVENT_JOBS = {
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;
+
+/** The facts by which something may be used no more, or not for now: what is followed until everybody has it. */
+export const REFUSAL_EVENTS = [
+  "consent.revoked",
+  "consent.suspended",
+  "consent.expired",
+  "content.withdrawn",
+  "content.suspended",
+  "dataset.suspended",
+  "dataset.withdrawn",
+  "license.revoked",
+  "license.expired",
+] as const satisfies readonly EventType[];
+
+export type RefusalEvent = (typeof REFUSAL_EVENTS)[number];
+
+export function isRefusalEvent(type: string): type is RefusalEvent {
+  return REFUSAL_EVENTS.some((known) => known === type);
+}
