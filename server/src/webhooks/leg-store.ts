@@ -41,8 +41,13 @@ export async function readDeliveryLegs(db: Db | Trx, eventIds: readonly string[]
     event_id: event_id ?? "",
     is_cancelled: deleted_at !== null,
     is_held: disabled_at !== null,
-    last_error: row.state === "delivered" ? null : (error ?? (status === null ? null : `status ${status}`)),
+    last_error: row.state === "delivered" ? null : errorOf(status, error),
   }));
+}
+
+function errorOf(status: number | null, error: string | null): string | null {
+  if (status === null) return error;
+  return error === null || error === "" ? `status ${status}` : `status ${status}: ${error}`;
 }
 
 /** The fact that a message tells of, in which dataset and to which marketplace; undefined for no message, or one about no fact. */
