@@ -26,11 +26,11 @@ export function clocksAt(now: number): Clocks {
 
 /**
  * Fails closed: refuses (`document_expired`) at and after `expires_at`, and also when the document
- * claims to be trusted for longer than {@link TRUST_SECONDS} or comes from the future.
+ * claims to be trusted for longer than `trustSeconds` or comes from the future.
  */
-export function checkFresh(clocks: Clocks, now: number): Result<Clocks> {
+export function checkFresh(clocks: Clocks, now: number, trustSeconds = TRUST_SECONDS): Result<Clocks> {
   const checkedAt = parseInstant(clocks.checked_at) ?? 0;
-  const expiresAt = Math.min(parseInstant(clocks.expires_at) ?? 0, checkedAt + TRUST_SECONDS);
+  const expiresAt = Math.min(parseInstant(clocks.expires_at) ?? 0, checkedAt + trustSeconds);
   if (checkedAt > now + CLOCK_SKEW_SECONDS)
     return refuse("document_expired", `expected checked_at not after ${formatInstant(now)}, got ${clocks.checked_at}`);
   if (now >= expiresAt)

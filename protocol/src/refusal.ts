@@ -1,3 +1,4 @@
+import { EDGE_REFUSALS } from "./edge-refusals.ts";
 import { LICENSE_REFUSALS } from "./license-refusals.ts";
 import { RECEIPT_REFUSALS } from "./receipt-refusals.ts";
 import { type RefusalRow, row } from "./refusal-row.ts";
@@ -184,6 +185,8 @@ export const REFUSALS = {
   ...LICENSE_REFUSALS,
 
   ...RECEIPT_REFUSALS,
+
+  ...EDGE_REFUSALS,
 
   // HTTP: who is asking
   unauthenticated: row(

@@ -22,6 +22,8 @@ export const DOCUMENT_TYPES = {
   manifest: { purpose: "document", durable: true },
   "current-manifest": { purpose: "document", durable: false },
   "dataset-status": { purpose: "document", durable: false },
+  "content-status": { purpose: "document", durable: false },
+  "edge-refresh": { purpose: "document", durable: false },
   "consent-revocations": { purpose: "document", durable: false },
   propagation: { purpose: "document", durable: false },
   provenance: { purpose: "document", durable: false },

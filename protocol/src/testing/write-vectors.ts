@@ -1,6 +1,7 @@
 import { writeConsentVectors } from "./consent-vectors.ts";
 import { writeDatasetVectors } from "./dataset-vectors.ts";
 import { writeDocumentVectors } from "./document-vectors.ts";
+import { writeEdgeVectors } from "./edge-vectors.ts";
 import { writeJwsVectors } from "./jws-vectors.ts";
 import { writeLicenseVectors } from "./license-vectors.ts";
 import { writeModelListVectors } from "./model-list-vectors.ts";
@@ -20,3 +21,4 @@ writeWebhookVectors();
 writeReceiptVectors();
 writeLicenseVectors();
 writeModelListVectors();
+writeEdgeVectors();
