@@ -11,6 +11,7 @@ export interface PropagationTables {
     last_sequence: number;
     is_done: boolean;
     next_look_at_ms: number | null;
+    is_forgotten: boolean;
   };
   propagation_leg: PropagationLegTable;
   propagation_total: {

@@ -55,14 +55,7 @@ export async function forgetLegs(db: Db, beforeMs: number, limit: number): Promi
       .selectFrom("propagation")
       .select("event_id")
       .where("at_ms", "<", beforeMs)
-      .where((is) =>
-        is.exists(
-          is
-            .selectFrom("propagation_leg")
-            .select("target")
-            .whereRef("propagation_leg.event_id", "=", "propagation.event_id"),
-        ),
-      )
+      .where("is_forgotten", "=", false)
       .orderBy("at_ms")
       .limit(limit)
       .forUpdate()
@@ -77,7 +70,7 @@ export async function forgetLegs(db: Db, beforeMs: number, limit: number): Promi
         from propagation_leg where ${named} group by event_id, leg
           on conflict (event_id, leg) do nothing`.execute(trx);
     await sql`delete from propagation_leg where ${named}`.execute(trx);
-    await sql`update propagation set next_look_at_ms = null where ${named}`.execute(trx);
+    await sql`update propagation set next_look_at_ms = null, is_forgotten = true where ${named}`.execute(trx);
     return rows.length;
   });
 }

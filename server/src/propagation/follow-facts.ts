@@ -32,6 +32,7 @@ async function beginFollowing(ctx: Context, event: StoredEvent): Promise<void> {
       last_sequence: 0,
       is_done: false,
       next_look_at_ms: ctx.clock.nowMs(),
+      is_forgotten: false,
     });
     if (row === undefined) return;
     await saveLegs(

@@ -21,12 +21,13 @@ export async function findPropagation(db: Db | Trx, eventId: string): Promise<Pr
   return db.selectFrom("propagation").selectAll().where("event_id", "=", eventId).executeTakeFirst();
 }
 
-/** Facts that are followed, locked in the order of their ids. */
+/** Those of these facts that are still followed, locked in the order of their ids. */
 export async function lockPropagations(trx: Trx, eventIds: readonly string[]): Promise<readonly PropagationRow[]> {
   return trx
     .selectFrom("propagation")
     .selectAll()
     .where("event_id", "=", anyOf(eventIds))
+    .where("is_forgotten", "=", false)
     .orderBy("event_id")
     .forUpdate()
     .execute();

@@ -16,10 +16,13 @@ create table propagation (
   -- Nothing that is known of waits any more.
   is_done boolean not null default false,
   -- When its legs are looked at again; null when nothing can change.
-  next_look_at_ms bigint
+  next_look_at_ms bigint,
+  -- Its legs are added up in propagation_total, and it is followed no more.
+  is_forgotten boolean not null default false
 );
 create index propagation_due on propagation (next_look_at_ms) where next_look_at_ms is not null;
 create index propagation_by_time on propagation (at_ms);
+create index propagation_kept on propagation (at_ms) where not is_forgotten;
 
 -- One target of one leg: a purge, an edge, an endpoint and dataset, a marketplace and dataset.
 create table propagation_leg (
