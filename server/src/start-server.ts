@@ -7,6 +7,7 @@ import type { Clock, Context } from "./context.ts";
 import { closeAbandonedDrafts } from "./consents/close-abandoned-drafts.ts";
 import { finishAcceptances } from "./consents/sign-acceptances-again.ts";
 import { compactDueDatasets } from "./datasets/compact-dataset.ts";
+import { followWithStatuses, renderOrderedStatuses } from "./datasets/render-content-statuses.ts";
 import { registerOffers, retryRegistrations } from "./datasets/register-dataset.ts";
 import { migrate } from "./db/migrate.ts";
 import { type Notices, startNotices } from "./db/notifications.ts";
@@ -95,6 +96,7 @@ const SWEEP_SECONDS = {
   stripeEvents: 3_600,
   expiry: 2,
   compaction: 5,
+  contentStatuses: 1,
   drafts: 30,
   keys: 10,
   periods: 60,
@@ -300,6 +302,10 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
     await deliveries.wake();
     await followFact(ctx, eventId);
   });
+  await workOn(ctx, "content-status", (eventId) => followWithStatuses(ctx, eventId));
+  ctx.jobs.every(SWEEP_SECONDS.contentStatuses, "render content statuses", (signal) =>
+    renderOrderedStatuses(ctx, signal),
+  );
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
   ctx.jobs.every(SWEEP_SECONDS.payouts, "send payouts", (signal) => sendDuePayouts(ctx, signal));

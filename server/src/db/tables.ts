@@ -74,6 +74,14 @@ export interface Tables
     leaf_hash: string;
   };
   dataset_consent: { dataset_id: string; version: number; position: number; jti: string };
+  content_status: { content_id: string; url: string; url_sha256: string };
+  content_status_order: {
+    dataset_id: string;
+    generation: Generated<number>;
+    after_content_id: Generated<string>;
+    ordered_at_ms: number;
+    lease_until_ms: Generated<number>;
+  };
   dataset_build: { dataset_id: string; build_id: string; version: number; lease_until_ms: number };
   dataset_offer: DatasetOfferTable;
   usage_receipt: UsageReceiptTable;
