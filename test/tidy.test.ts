@@ -33,6 +33,7 @@ const SLICES = [
   "propagation",
   "feed",
   "interactions",
+  "edges",
   "analytics",
   "reconciliation",
   "backups",

@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import { addCreatorRoutes } from "./creators/routes.ts";
 import { addDatasetRoutes } from "./datasets/routes.ts";
 import { isDatabaseAway } from "./db/is-away.ts";
+import { addEdgeRoutes } from "./edges/routes.ts";
 import { addFeedRoutes } from "./feed/routes.ts";
 import type { WaitingReaders } from "./feed/waiting-readers.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
@@ -97,6 +98,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, streams,
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
+  addEdgeRoutes(api, ctx);
   addAnalyticsRoutes(api, ctx);
   addReconciliationRoutes(api, ctx);
 

@@ -17,6 +17,7 @@ import { sealerOf } from "./db/sealing.ts";
 import { type Copies, startCopies } from "./documents/copy-folder.ts";
 import { createDocuments } from "./documents/documents.ts";
 import { signDueDocuments } from "./documents/sign-due.ts";
+import { turnEdgeMonths } from "./edges/turn-months.ts";
 import { type Listening, listen } from "./http/listen.ts";
 import { createNodeHandler } from "./http/node-handler.ts";
 import { createOauthServer } from "./http/oauth/provider.ts";
@@ -255,6 +256,8 @@ async function sweepRequests(ctx: Context, interactions: InteractionLog): Promis
   await interactions.turnMonths();
   ctx.jobs.every(SWEEP_SECONDS.interactions, "write interactions", interactions.flush);
   ctx.jobs.every(SWEEP_SECONDS.months, "turn the interaction log's months", interactions.turnMonths);
+  await turnEdgeMonths(ctx);
+  ctx.jobs.every(SWEEP_SECONDS.months, "turn the months of edges' events", () => turnEdgeMonths(ctx));
   ctx.jobs.every(SWEEP_SECONDS.idempotency, "forget idempotency keys", () => forgetKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rateLimits, "forget full buckets", ctx.rateLimits.sweep);
 }

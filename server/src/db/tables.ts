@@ -1,5 +1,6 @@
 import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
+import type { EdgeTables } from "./edge-tables.ts";
 import type { LedgerTables } from "./ledger-tables.ts";
 import type { LicenseTables } from "./license-tables.ts";
 import type { ModelTables } from "./model-tables.ts";
@@ -13,7 +14,15 @@ export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marke
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
 export interface Tables
-  extends LedgerTables, LicenseTables, ModelTables, PaymentTables, PropagationTables, PurgeTables, ReportingTables {
+  extends
+    EdgeTables,
+    LedgerTables,
+    LicenseTables,
+    ModelTables,
+    PaymentTables,
+    PropagationTables,
+    PurgeTables,
+    ReportingTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };

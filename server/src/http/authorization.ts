@@ -275,6 +275,8 @@ export const AUTHORIZATION = {
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
 
+  "POST /api/v1/edge-events": { platform: "edge:report" },
+
   "GET /api/v1/events": { operator: true, platform: "events:read", marketplace: "events:read", creator: "own" },
   "POST /api/v1/upstreams": OPERATOR,
   "GET /api/v1/upstreams": OPERATOR,

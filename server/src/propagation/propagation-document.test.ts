@@ -1,4 +1,4 @@
-import { readKeySet, verifyPropagation } from "@licet/protocol";
+import { verifyPropagation } from "@licet/protocol";
 import { expect, test } from "vitest";
 import {
   enrolCreator,
@@ -10,6 +10,7 @@ import {
   registerWork,
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
+import { readKeys } from "../../../test/fixtures/datasets.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { startSink } from "../../../test/fixtures/webhook-sink.ts";
 import { forgetOldLegs } from "./follow-facts.ts";
@@ -23,10 +24,9 @@ const DAY_SECONDS = 86_400;
 
 async function readDocument() {
   const now = Math.floor(platform.clock.nowMs() / 1_000);
-  const keys = readKeySet((await platform.anonymous.get("/.well-known/keys.json")).body);
-  if (!keys.ok) throw new Error(keys.refusal.detail);
+  const keys = await readKeys(platform);
   const answer = expectStatus(await platform.anonymous.get("/propagation.json"), 200);
-  const verified = await verifyPropagation(answer.text, { keys: keys.value, now });
+  const verified = await verifyPropagation(answer.text, { keys, now });
   if (!verified.ok) throw new Error(`${verified.refusal.code}: ${verified.refusal.detail}`);
   const legs = new Map(verified.value.legs.map((leg) => [leg.leg, leg]));
   return { ...verified.value, leg: (name: "committed" | "webhook" | "acknowledgement") => legs.get(name) };
