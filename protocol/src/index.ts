@@ -1,6 +1,7 @@
 export * from "./access-decision.ts";
 export * from "./agreement-acceptance.ts";
 export * from "./base64url.ts";
+export * from "./cache-tags.ts";
 export * from "./compact-jws.ts";
 export * from "./consent-acceptance.ts";
 export * from "./consent-text.ts";

@@ -38,6 +38,8 @@ import { addCreatorPayoutRoutes } from "./payouts/creator-routes.ts";
 import { addPropagationRoutes } from "./propagation/routes.ts";
 import type { TimelineStreams } from "./propagation/timeline-streams.ts";
 import { addPayoutRoutes } from "./payouts/routes.ts";
+import { addPurgeRoutes } from "./purges/routes.ts";
+import type { Purges } from "./purges/start-purges.ts";
 import { addReconciliationRoutes } from "./reconciliation/routes.ts";
 import { addModelRoutes } from "./models/routes.ts";
 import { addReceiptKeyRoutes } from "./receipts/key-routes.ts";
@@ -54,11 +56,12 @@ export interface AppParts {
   readonly interactions: InteractionLog;
   readonly readers: WaitingReaders;
   readonly streams: TimelineStreams;
+  readonly purges: Pick<Purges, "targets" | "failingSinceMs">;
   readonly isDraining: () => boolean;
 }
 
 /** The API: what every request goes through, then the routes of each slice. */
-export function createApp(ctx: Context, { oauth, interactions, readers, streams, isDraining }: AppParts): Api {
+export function createApp(ctx: Context, { oauth, interactions, readers, streams, purges, isDraining }: AppParts): Api {
   const api: Api = new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) =>
       result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
@@ -68,7 +71,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, streams,
   api.use(recordInteractions(ctx, interactions));
   api.use(identifyCaller(ctx, oauth));
 
-  addSystemRoutes(api, ctx, isDraining);
+  addSystemRoutes(api, ctx, { isDraining, purgesFailingSinceMs: purges.failingSinceMs });
   addMetricsRoute(api, ctx);
   addResourceMetadata(api, ctx);
   addClientRoutes(api, ctx);
@@ -94,6 +97,7 @@ export function createApp(ctx: Context, { oauth, interactions, readers, streams,
   addKeyRevocationRoutes(api, ctx);
   addUpstreamRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
+  addPurgeRoutes(api, ctx, purges);
   addPropagationRoutes(api, ctx, streams);
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);

@@ -73,6 +73,7 @@ describe("without settings", () => {
         stripe: undefined,
         invoiceDueSeconds: 2_592_000,
       },
+      purges: { targets: [], edges: [] },
       exitWithParent: false,
     });
   });

@@ -2,8 +2,10 @@ import { decodeBase64url, isOrigin } from "@licet/protocol";
 import { join, resolve } from "node:path";
 import { ENVIRONMENT, LOG_LEVELS } from "./environment.ts";
 import { type TrustedProxies, trustedProxiesOf } from "./http/trusted-proxies.ts";
+import { isLoopback } from "./loopback.ts";
 import { type MoneyConfig, readMoney } from "./money-config.ts";
 import { type PaymentConfig, readPayments } from "./payment-config.ts";
+import { type PurgeConfig, readPurges } from "./purge-config.ts";
 import { type TracingConfig, readTracing } from "./tracing-config.ts";
 import { type RateLimitPolicy, DEFAULT_RATE_LIMITS, parseRateLimits } from "./http/rate-limit-policy.ts";
 
@@ -70,6 +72,7 @@ export interface Config {
   readonly tracing: TracingConfig | undefined;
   readonly money: MoneyConfig;
   readonly payments: PaymentConfig;
+  readonly purges: PurgeConfig;
   /** Stop when standard input closes, so that no server outlives the program that started it. */
   readonly exitWithParent: boolean;
 }
@@ -116,6 +119,7 @@ const KEY_ROTATION_DAYS = { min: 30, max: 700, isOrZero: true };
 /** Reads the environment. Throws a {@link ConfigError} on what contradicts itself. */
 export function readConfig(env: Environment): Config {
   refuseUnknown(env);
+  const allowedHosts = readAllowedHosts(env["LICET_ALLOW_HOSTS"]);
   const sourceMegabytes = readNumber(env, "LICET_MAX_SOURCE_MEGABYTES", 2_048, { min: 1, max: 1_048_576 });
   const port = readNumber(env, "LICET_PORT", DEFAULT_PORT, { min: 0, max: MAX_PORT });
   const host = readText(env, "LICET_HOST", "127.0.0.1");
@@ -134,7 +138,7 @@ export function readConfig(env: Environment): Config {
     newMasterKeyPath: readNewMasterKeyPath(env),
     mode: readMode(env["LICET_MODE"]),
     logLevel: readLogLevel(env["LICET_LOG_LEVEL"]),
-    allowedHosts: readAllowedHosts(env["LICET_ALLOW_HOSTS"]),
+    allowedHosts,
     maxSourceBytes: sourceMegabytes * MEGABYTE,
     temporaryBytes:
       readNumber(env, "LICET_TEMPORARY_MEGABYTES", 2 * sourceMegabytes, { min: sourceMegabytes, max: 16_777_216 }) *
@@ -164,13 +168,9 @@ export function readConfig(env: Environment): Config {
       refuse: refuseSetting,
       mode: readMode(env["LICET_MODE"]),
     }),
+    purges: readPurges(env, { refuse: refuseSetting, allowedHosts }),
     exitWithParent: readNumber(env, "LICET_EXIT_WITH_PARENT", 0, { min: 0, max: 1 }) === 1,
   };
-}
-
-/** True for addresses that never leave this machine, as they are written in a URL. */
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
 /** A host as it is written in a URL: an IPv6 address goes into brackets. */

@@ -47,6 +47,16 @@ export const ENVIRONMENT = {
   LICET_STRIPE_WEBHOOK_SECRET_FILE: "a file with that secret, instead of the setting",
   LICET_STRIPE_API: "where Stripe's API is (default: https://api.stripe.com)",
   LICET_INVOICE_DUE_DAYS: "how long marketplaces have to pay an invoice (default: 30)",
+  LICET_PURGES:
+    "caches that forget what was taken back: cloudflare:<zone id>@<domain>, fastly:<service id>@<domain>, varnish:http://<host>:<port>, separated by commas, or none (default: none)",
+  LICET_CLOUDFLARE_TOKEN: "an API token with Zone, Cache Purge, Purge for these zones",
+  LICET_CLOUDFLARE_TOKEN_FILE: "a file with that token, instead of the setting",
+  LICET_CLOUDFLARE_PLAN: "free, pro, business or enterprise: how fast the account may purge (default: free)",
+  LICET_CLOUDFLARE_API: "where Cloudflare's API is (default: https://api.cloudflare.com)",
+  LICET_FASTLY_TOKEN: "an API token with the scope purge_select",
+  LICET_FASTLY_TOKEN_FILE: "a file with that token, instead of the setting",
+  LICET_FASTLY_API: "where Fastly's API is (default: https://api.fastly.com)",
+  LICET_EDGES: "origins of licet edges, separated by commas, that are told at once what was taken back (default: none)",
   LICET_RECONCILE_HOURS:
     "how often licenses, receipts, interactions and ledger are compared; 0 means when asked to (default: 24)",
   LICET_UNREPORTED_DAYS:

@@ -8,6 +8,7 @@ import { listMigrations } from "./db/migrate.ts";
 import { type Database, openDatabase } from "./db/open-database.ts";
 import { sealerOf } from "./db/sealing.ts";
 import { examineFolders } from "./examine-folders.ts";
+import { examinePurges } from "./examine-purges.ts";
 import { readOauthKeys } from "./http/oauth/store.ts";
 import { opensKeys } from "./keys/open-keys.ts";
 
@@ -52,7 +53,7 @@ export function listensOf({ host, port, tls, metricsPort, keyRotationSeconds }: 
 
 /** Looks at what a server on this machine would start with, and changes nothing. */
 export async function examine(config: Config): Promise<readonly Finding[]> {
-  const findings = [await examineKeyFile(config), ...(await examineFolders(config))];
+  const findings = [await examineKeyFile(config), ...(await examineFolders(config)), ...(await examinePurges(config))];
   try {
     const database = await openOrRefuse(config);
     try {

@@ -1,7 +1,7 @@
 import { parseMicros } from "@licet/protocol";
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { ReadNumber } from "./money-config.ts";
+import { type Environment, readSecret } from "./secret-setting.ts";
 
 /** What an operator says about paying creators and being paid by marketplaces. */
 export interface PaymentConfig {
@@ -36,8 +36,6 @@ interface Reading {
   readonly refuse: (name: string, sentence: string) => never;
   readonly mode: "live" | "test";
 }
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 const DAY_SECONDS = 86_400;
 const DEFAULT_MINIMUM_MICROS = 10_000_000n;
@@ -79,8 +77,8 @@ function readMinimums(text: string | undefined, { refuse }: Reading): PayoutMini
 
 /** Secrets are not repeated in what is refused. */
 function readStripe(env: Environment, reading: Reading): StripeSettings | undefined {
-  const secretKey = readSecret(env, "LICET_STRIPE_SECRET_KEY", reading);
-  const webhookSecret = readSecret(env, "LICET_STRIPE_WEBHOOK_SECRET", reading);
+  const secretKey = readSecret(env, "LICET_STRIPE_SECRET_KEY", reading.refuse);
+  const webhookSecret = readSecret(env, "LICET_STRIPE_WEBHOOK_SECRET", reading.refuse);
   if (secretKey === undefined) {
     const other = ["LICET_STRIPE_WEBHOOK_SECRET", "LICET_STRIPE_WEBHOOK_SECRET_FILE", "LICET_STRIPE_API"].find(
       (name) => env[name] !== undefined,
@@ -104,18 +102,4 @@ function readApi(text: string, { refuse }: Reading): URL {
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search !== "")
     return refuse("LICET_STRIPE_API", `expected scheme and host such as ${STRIPE_API}, got ${text}`);
   return url;
-}
-
-function readSecret(env: Environment, name: string, { refuse }: Reading): string | undefined {
-  const path = env[`${name}_FILE`];
-  if (path === undefined) return env[name];
-  if (env[name] !== undefined) return refuse(`${name}_FILE`, `expected it or ${name}, got both`);
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    return refuse(
-      `${name}_FILE`,
-      `expected a file that can be read, got ${path} (${error instanceof Error ? error.message : String(error)})`,
-    );
-  }
 }

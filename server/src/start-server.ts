@@ -48,6 +48,8 @@ import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
 import { retireKeys } from "./keys/rotate-keys.ts";
 import { createDueBatches } from "./payouts/schedule-batches.ts";
 import { forgetStripeEvents, sendDuePayouts } from "./payouts/send-payouts.ts";
+import { forgetPurges } from "./purges/forget-purges.ts";
+import { type Purges, startPurges } from "./purges/start-purges.ts";
 import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
@@ -92,6 +94,8 @@ const SWEEP_SECONDS = {
   oldDeliveries: 3_600,
   refusals: 1,
   propagation: 15,
+  purges: 1,
+  oldPurges: 3_600,
   payouts: 2,
   payoutDay: 60,
   stripeEvents: 3_600,
@@ -204,8 +208,9 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await publishRevocationView(ctx);
   await publishPropagation(ctx);
   const deliveries = startDeliveries(ctx);
+  const purges = startPurges(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
-  await startWorkers(ctx, deliveries);
+  await startWorkers(ctx, deliveries, purges);
   const copies = startCopiesOf(ctx);
   let draining = false;
   const oauth = await createOauthServer(ctx, listening);
@@ -214,7 +219,8 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   const streams = createTimelineStreams();
   const closeMetrics = await answerMetrics(ctx, database);
   await sweepRequests(ctx, interactions);
-  const api = createApp(ctx, { oauth, interactions, readers, streams, isDraining: () => draining });
+  const parts = { oauth, interactions, readers, streams, purges, isDraining: () => draining };
+  const api = createApp(ctx, parts);
   const answer = createNodeHandler(ctx, {
     oauth,
     api,
@@ -237,7 +243,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
     await interactions
       .flush()
       .catch((error: unknown) => ctx.log.error({ error: String(error) }, "interactions were lost at the stop"));
-    await deliveries.settle();
+    await Promise.all([deliveries.settle(), purges.settle()]);
     await ctx.commits.settle();
     await ctx.sequencer.stop();
     await ctx.journal.close();
@@ -299,7 +305,7 @@ async function workOn(ctx: Context, queue: QueueName, worker: (eventId: string) 
   });
 }
 
-async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void> {
+async function startWorkers(ctx: Context, deliveries: Deliveries, purges: Purges): Promise<void> {
   await workOn(ctx, "fan-out", async (eventId) => {
     await fanOut(ctx, eventId);
     await deliveries.wake();
@@ -309,6 +315,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.contentStatuses, "render content statuses", (signal) =>
     renderOrderedStatuses(ctx, signal),
   );
+  await workOn(ctx, "purge", purges.plan);
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
   ctx.jobs.every(SWEEP_SECONDS.payouts, "send payouts", (signal) => sendDuePayouts(ctx, signal));
@@ -319,6 +326,8 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.refusals, "look how far refusals are", (signal) => lookAtDueFacts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.propagation, "publish how long refusals take", () => publishPropagation(ctx));
   ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "add up old refusals", () => forgetOldLegs(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.purges, "purge caches", purges.sweep);
+  ctx.jobs.every(SWEEP_SECONDS.oldPurges, "forget old purges", () => forgetPurges(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "register datasets", () => retryRegistrations(ctx));
   ctx.jobs.every(SWEEP_SECONDS.journal, "write the journal", () =>
     ctx.journal.sweep({ beforeMs: ctx.clock.nowMs() - UNWRITTEN_MS }),

@@ -39,15 +39,19 @@ async function lookAtReadiness(url: string): Promise<Finding> {
         "",
       );
     }
-    const { mode, journal_failing_since: since } = members;
-    const problems =
-      since === undefined
+    const { mode, journal_failing_since: journal, purges_failing_since: purges } = members;
+    const problems = [
+      ...(journal === undefined
         ? []
         : [
             wrong(
-              `refusals are not written to the journal since ${JSON.stringify(since)}: see its folder, and the disk`,
+              `refusals are not written to the journal since ${JSON.stringify(journal)}: see its folder, and the disk`,
             ),
-          ];
+          ]),
+      ...(purges === undefined
+        ? []
+        : [wrong(`a cache or an edge has confirmed nothing since ${JSON.stringify(purges)}: see GET /api/v1/purges`)]),
+    ];
     return findingOf(name, problems, `${url}, mode ${typeof mode === "string" ? mode : "unknown"}`);
   } catch (error) {
     return findingOf(name, [warning(`no server at ${url} (${reasonBelow(error)}): start it`)], "");
@@ -80,6 +84,18 @@ const RULES: readonly Rule[] = [
     isBad: (value) => value > 0,
     outcome: "wrong",
     sentence: "refusals are not written to the journal (licet_journal_failing_seconds)",
+  },
+  {
+    metric: "licet_purge_failing_seconds",
+    isBad: (value) => value > 15,
+    outcome: "wrong",
+    sentence: "a cache or an edge confirms nothing (licet_purge_failing_seconds): see GET /api/v1/purges",
+  },
+  {
+    metric: "licet_purge_oldest_waiting_seconds",
+    isBad: (value) => value > 60,
+    outcome: "warning",
+    sentence: "purges are late by more than a minute (licet_purge_oldest_waiting_seconds): is the plan's rate enough?",
   },
   {
     metric: "licet_webhook_overdue_seconds",

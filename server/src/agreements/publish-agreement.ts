@@ -1,6 +1,6 @@
-import { type Result, accept, refuse, sha256Hex } from "@licet/protocol";
+import { type Result, accept, cacheTags, refuse, sha256Hex } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { BUILT_IN_AGREEMENT } from "./built-in-agreement.ts";
 import { type AgreementRow, findAgreement, findNewestAgreement, insertAgreement } from "./store.ts";
@@ -49,7 +49,7 @@ async function writeAgreement(
   fact.publish(documentPaths.agreement(agreement), async () => ({
     kind: "agreement",
     content: { agreement, title, text, sha256 },
-    tags: [documentTags.all, documentTags.agreements],
+    tags: [cacheTags.all, cacheTags.agreements],
   }));
   return row;
 }

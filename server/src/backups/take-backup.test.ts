@@ -9,7 +9,7 @@ import { parseObject } from "../../../test/fixtures/datasets.ts";
 
 const sites = createSites();
 /** What counts for a minute, what the files beside a backup hold, and what a migration writes. */
-const MADE_ANEW = ["journal_entry", "migration", "rate_limit"];
+const MADE_ANEW = ["edge_refresh_seq", "journal_entry", "migration", "purge_meter", "rate_limit"];
 
 /** The rows of a backup by their tables. */
 function rowsOf(text: string): ReadonlyMap<string, readonly JsonObject[]> {

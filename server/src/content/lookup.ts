@@ -4,6 +4,7 @@ export {
   findContent,
   lockAndCountFallenWorks,
   lockContent,
+  readAddresses,
   readContentById,
   recordOf,
 } from "./store.ts";

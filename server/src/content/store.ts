@@ -83,6 +83,22 @@ export async function readContentById(db: Db | Trx, contentIds: readonly string[
   return db.selectFrom("content_item").selectAll().where("content_id", "=", anyOf(contentIds)).execute();
 }
 
+/** Where works are, of a creator or by their ids: at most so many, in the order of their ids. */
+export async function readAddresses(
+  db: Db | Trx,
+  of: { readonly creatorId: string } | { readonly contentIds: readonly string[] },
+  limit: number,
+): Promise<readonly Pick<ContentRow, "content_id" | "canonical_url">[]> {
+  return db
+    .selectFrom("content_item")
+    .select(["content_id", "canonical_url"])
+    .$if("creatorId" in of, (query) => query.where("creator_id", "=", "creatorId" in of ? of.creatorId : ""))
+    .$if("contentIds" in of, (query) => query.where("content_id", "=", anyOf("contentIds" in of ? of.contentIds : [])))
+    .orderBy("content_id")
+    .limit(limit)
+    .execute();
+}
+
 /** How many of these works do not stand, each locked for sharing in the order of its id: until the commit none of the others can fall. */
 export async function lockAndCountFallenWorks(
   trx: Trx,

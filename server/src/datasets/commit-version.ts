@@ -1,10 +1,10 @@
-import { type Result, accept, canonicalize, refuse } from "@licet/protocol";
+import { type Result, accept, cacheTags, canonicalize, refuse } from "@licet/protocol";
 import { randomUUID } from "node:crypto";
 import { lockAndCountFallen } from "../consents/lookup.ts";
 import { lockAndCountFallenWorks } from "../content/lookup.ts";
 import type { Context } from "../context.ts";
 import type { Trx } from "../db/open-database.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { allocateStatus } from "../status-lists/allocate-status.ts";
 import { type PlanRoots, buildManifest, rootsOf } from "./build-manifest.ts";
@@ -199,7 +199,7 @@ async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by,
   fact.publish(documentPaths.manifest(dataset_id, version.version), async () => ({
     kind: "manifest",
     content: manifest,
-    tags: [documentTags.all, documentTags.dataset(dataset_id)],
+    tags: [cacheTags.all, cacheTags.dataset(dataset_id)],
   }));
   const states = await refreshDatasets(fact, [dataset_id]);
   return { dataset: { ...dataset, ...changes, state: states.get(dataset_id) ?? "active" }, version };

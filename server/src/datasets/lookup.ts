@@ -26,6 +26,7 @@ export {
   readDatasetIdsOfCreator,
   readJtisOfCreator,
   readTouched,
+  readWorksOfConsent,
   readVersionsOfCreator,
   readVersionsByName,
 } from "./store.ts";

@@ -3,6 +3,7 @@ import {
   MAX_CONTENT_GRANTS,
   type Result,
   accept,
+  cacheTags,
   formatInstant,
   modalityOf,
   normaliseContentUrl,
@@ -12,7 +13,7 @@ import { type ContentRow, readContentById } from "../content/lookup.ts";
 import type { Context } from "../context.ts";
 import { readOwnJson } from "../db/own-json.ts";
 import type { Trx } from "../db/open-database.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import type { DocumentContent } from "../documents/render-document.ts";
 import { findEvent } from "../events/store.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
@@ -105,7 +106,7 @@ async function publishStatuses(fact: Fact, contentIds: readonly string[]): Promi
       rendered ??= contentsAt(fact.ctx, trx, [...urls.keys()]);
       const content = (await rendered).get(url_sha256);
       if (content === undefined) throw new TypeError(`expected a work at ${url}`);
-      return { kind: "content-status", content, tags: [documentTags.all] };
+      return { kind: "content-status", content, tags: [cacheTags.all] };
     });
 }
 

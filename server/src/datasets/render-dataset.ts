@@ -1,6 +1,6 @@
-import { type JsonObject, MAX_NAMED_WITHDRAWN } from "@licet/protocol";
+import { type JsonObject, MAX_NAMED_WITHDRAWN, cacheTags } from "@licet/protocol";
 import { readOwnJson } from "../db/own-json.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import type { Fact } from "../events/write-fact.ts";
 import { type Standing, readStandings } from "./standing.ts";
 import { type DatasetRow, type VersionRow, lockDatasets, readVersions, saveStates } from "./store.ts";
@@ -56,7 +56,7 @@ interface Current {
 
 function publishCurrent(fact: Fact, current: Current): void {
   const { dataset_id } = current.dataset;
-  const tags = [documentTags.all, documentTags.dataset(dataset_id)];
+  const tags = [cacheTags.all, cacheTags.dataset(dataset_id)];
   fact.publish(documentPaths.datasetStatus(dataset_id), async () => ({
     kind: "dataset-status",
     content: statusContent(current),

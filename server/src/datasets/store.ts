@@ -232,6 +232,26 @@ function datasetsBy(
   return (ids) => [...new Set(ids.flatMap((id) => (datasets.get(id) ?? []).map((row) => row.dataset_id)))].sort();
 }
 
+/** The works that stand on a consent in valid versions, at most so many. */
+export async function readWorksOfConsent(
+  db: Db | Trx,
+  { jti, creatorId }: { readonly jti: string; readonly creatorId: string },
+  limit: number,
+): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom("dataset_item")
+    .innerJoin("dataset", "dataset.dataset_id", "dataset_item.dataset_id")
+    .select("content_id")
+    .distinct()
+    .where("creator_id", "=", creatorId)
+    .where("jti", "=", jti)
+    .where(isValidVersion("dataset_item"))
+    .orderBy("content_id")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.content_id);
+}
+
 /** The consents of one creator that any version of a dataset stands on. */
 export async function readJtisOfCreator(
   db: Db | Trx,

@@ -1,4 +1,4 @@
-import { PROPAGATION_PATH, contentStatusPath, isIdentifier, sha256Hex } from "@licet/protocol";
+import { PROPAGATION_PATH, contentStatusPath, isIdentifier } from "@licet/protocol";
 
 /** Where each public document lives: every path of a document is built here. */
 export const documentPaths = {
@@ -60,13 +60,3 @@ export function documentKindOf(path: string): string {
   const known = KINDS.find(([start]) => path.startsWith(start))?.[1];
   return known ?? (path.includes("/versions/") ? "manifest" : "current-manifest");
 }
-
-/** Tags for purging by tag. An identifier may hold characters that a tag may not, so it is hashed. */
-export const documentTags = {
-  all: "licet",
-  dataset: (datasetId: string) => `licet-dataset-${sha256Hex(datasetId.toLowerCase()).slice(0, 32)}`,
-  revocations: "licet-revocations",
-  keys: "licet-keys",
-  terms: "licet-terms",
-  agreements: "licet-agreements",
-} as const;

@@ -67,6 +67,8 @@ const EVENT_READERS: Readonly<Record<EventType, EventReaders>> = {
   "webhook-endpoint.disabled": OPERATORS,
   "webhook-endpoint.enabled": OPERATORS,
   "webhook-endpoint.deleted": OPERATORS,
+  "purge.failing": OPERATORS,
+  "purge.recovered": OPERATORS,
   "receipt-key.retired": PLATFORMS,
   "receipt-key.revoked": PLATFORMS,
   "dataset.drafted": PLATFORMS,

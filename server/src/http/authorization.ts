@@ -300,6 +300,8 @@ export const AUTHORIZATION = {
   "POST /api/v1/webhook-endpoints/{id}/test": { operator: true, marketplace: "webhooks:write" },
   "POST /api/v1/webhook-endpoints/{id}/replays": { operator: true, marketplace: "webhooks:write" },
 
+  "GET /api/v1/purges": OPERATOR,
+
   "GET /api/v1/webhook-deliveries": { operator: true, marketplace: "webhooks:read" },
   "GET /api/v1/webhook-deliveries/{id}": { operator: true, marketplace: "webhooks:read" },
   "POST /api/v1/webhook-deliveries/{id}/replays": { operator: true, marketplace: "webhooks:write" },

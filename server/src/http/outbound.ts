@@ -6,7 +6,8 @@ import { ForbiddenAddressError, type ResolveName, pinnedConnector, systemResolve
 
 /** What is sent to an address that somebody else chose. */
 export interface OutboundRequest {
-  readonly method: "GET" | "POST";
+  /** `BAN` and `PURGE` are what caches call it when they are to forget. */
+  readonly method: "GET" | "POST" | "BAN" | "PURGE";
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
 }

@@ -14,10 +14,19 @@ const readySchema = z.object({
   journal_failing_since: z.string().optional().openapi({
     description: "since when refusals could not be written to the journal; they are made all the same",
   }),
+  purges_failing_since: z.string().optional().openapi({
+    description: "since when a cache or an edge has not confirmed what was taken back; the clocks bound it there",
+  }),
 });
 
+/** What only the running server knows. */
+export interface ServerState {
+  readonly isDraining: () => boolean;
+  readonly purgesFailingSinceMs: () => number | undefined;
+}
+
 /** What operators and readers of errors need: liveness, readiness, and a page for each refusal. */
-export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolean): void {
+export function addSystemRoutes(api: Api, ctx: Context, { isDraining, purgesFailingSinceMs }: ServerState): void {
   api.openapi(
     defineRoute(ctx, {
       method: "get",
@@ -45,9 +54,12 @@ export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolea
       });
       const keys = await ctx.documents.read(documentPaths.keySet);
       if (keys === undefined) unwrap(refuse("unavailable", "the key set is not published yet"));
-      const since = ctx.journal.failingSinceMs();
-      const journal = since === undefined ? {} : { journal_failing_since: formatInstant(Math.floor(since / 1_000)) };
-      return c.json({ status: "ok" as const, mode: ctx.config.mode, ...journal }, 200);
+      const [journal, purges] = [instantOf(ctx.journal.failingSinceMs()), instantOf(purgesFailingSinceMs())];
+      const failing = {
+        ...(journal === undefined ? {} : { journal_failing_since: journal }),
+        ...(purges === undefined ? {} : { purges_failing_since: purges }),
+      };
+      return c.json({ status: "ok" as const, mode: ctx.config.mode, ...failing }, 200);
     },
   );
 
@@ -79,4 +91,8 @@ export function addSystemRoutes(api: Api, ctx: Context, isDraining: () => boolea
       return c.html(problemPage(known), 200);
     },
   );
+}
+
+function instantOf(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : formatInstant(Math.floor(ms / 1_000));
 }

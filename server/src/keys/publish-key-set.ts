@@ -1,8 +1,8 @@
-import { accept, canonicalize, didDocument, isTest, keyEntry, parseJsonObject } from "@licet/protocol";
+import { accept, cacheTags, canonicalize, didDocument, isTest, keyEntry, parseJsonObject } from "@licet/protocol";
 import { ConfigError } from "../config.ts";
 import { readDocument } from "../documents/store.ts";
 import type { Context } from "../context.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import { DID_DOCUMENT, type DocumentContent, type ServedDocument } from "../documents/render-document.ts";
 import type { Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
@@ -48,13 +48,13 @@ export async function republishKeySet(fact: Fact, kids: readonly string[]): Prom
 
 async function renderKeySet(trx: Trx): Promise<DocumentContent> {
   const keys = (await readSigningKeys(trx)).map(platformKeyOf);
-  return { kind: "key-set", content: { keys: keys.map(keyEntry) }, tags: [documentTags.all, documentTags.keys] };
+  return { kind: "key-set", content: { keys: keys.map(keyEntry) }, tags: [cacheTags.all, cacheTags.keys] };
 }
 
 async function renderDidDocument(trx: Trx, origin: string): Promise<DocumentContent> {
   const keys = (await readSigningKeys(trx)).map(platformKeyOf);
   const content = didDocument({ iss: origin, keys });
-  return { kind: DID_DOCUMENT, content, tags: [documentTags.all, documentTags.keys] };
+  return { kind: DID_DOCUMENT, content, tags: [cacheTags.all, cacheTags.keys] };
 }
 
 /** Everything that was ever signed names the origin, and says whether it is a test, so a database belongs to one of each for good. */

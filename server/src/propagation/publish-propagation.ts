@@ -2,13 +2,14 @@ import {
   type JsonObject,
   PROPAGATION_LEGS,
   accept,
+  cacheTags,
   canonicalize,
   formatInstant,
   parseJsonObject,
   without,
 } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type OpenLegs, type TimeStep, countFacts, readOpenLegs, readTimes } from "./aggregate-store.ts";
 import { percentileOf } from "./time-steps.ts";
@@ -24,7 +25,7 @@ export async function publishPropagation(ctx: Context): Promise<void> {
   const held = served === undefined ? undefined : parseJsonObject(served.bytes);
   if (held?.ok === true && canonicalize(without(held.value, FRAME)) === canonicalize(content)) return;
   await writeFact(ctx, async (fact) => {
-    fact.publish(documentPaths.propagation, async () => ({ kind: "propagation", content, tags: [documentTags.all] }));
+    fact.publish(documentPaths.propagation, async () => ({ kind: "propagation", content, tags: [cacheTags.all] }));
     return accept(undefined);
   });
 }

@@ -1,7 +1,7 @@
-import { REVOCATIONS_PER_PAGE, REVOCATION_RETENTION_SECONDS, accept, formatInstant } from "@licet/protocol";
+import { REVOCATIONS_PER_PAGE, REVOCATION_RETENTION_SECONDS, accept, cacheTags, formatInstant } from "@licet/protocol";
 import type { ConsentRow } from "../consents/lookup.ts";
 import type { Context } from "../context.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import type { DocumentContent } from "../documents/render-document.ts";
 import type { Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
@@ -50,6 +50,6 @@ async function renderPage(trx: Trx, fact: Fact, page: number): Promise<DocumentC
   return {
     kind: "consent-revocations",
     content: { revocations, status_lists, ...next },
-    tags: [documentTags.all, documentTags.revocations],
+    tags: [cacheTags.all, cacheTags.revocations],
   };
 }

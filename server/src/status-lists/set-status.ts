@@ -3,13 +3,14 @@ import {
   STATUS_LIST_BYTES,
   STATUS_LIST_TYP,
   type StatusName,
+  cacheTags,
   compressStatusList,
   setStatusAt,
 } from "@licet/protocol";
 import { promisify } from "node:util";
 import { deflate } from "node:zlib";
 import type { Context } from "../context.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import type { DocumentContent } from "../documents/render-document.ts";
 import type { Trx } from "../db/open-database.ts";
 import type { Fact } from "../events/write-fact.ts";
@@ -84,7 +85,7 @@ async function renderStatusList(
     bits,
     async (bytes) => new Uint8Array(await deflateAsync(bytes, { level: DEFLATE_LEVEL })),
   );
-  return { kind: STATUS_LIST_TYP, content: { uri, lst }, tags: [documentTags.all, documentTags.revocations] };
+  return { kind: STATUS_LIST_TYP, content: { uri, lst }, tags: [cacheTags.all, cacheTags.revocations] };
 }
 
 /** Only committed bits are kept, and never older ones than those held: the number of an uncommitted revision is given out again. */

@@ -64,6 +64,7 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
     journal: { waiting: row.journal_waiting, oldestSeconds: ageOf(row.journal_ms, nowMs) },
     feedLagSeconds: ageOf(row.unsequenced_ms, nowMs),
     pendingOffers: row.pending_offers,
+    purges: await measurePurges(db, nowMs),
     reconciliation: await measureReconciliation(db),
     unhandled: await measureQueues(db, nowMs),
     keysListed: row.keys,
@@ -79,6 +80,27 @@ async function measureQueues(db: Db, nowMs: number): Promise<DatabaseMeasures["u
         on true
      group by name`.execute(db);
   return rows.map(({ queue, count, oldest_ms }) => ({ queue, count, oldestSeconds: ageOf(oldest_ms, nowMs) }));
+}
+
+/** Caches and edges that were ever asked for anything, those that are not configured any more among them while something waits. */
+async function measurePurges(db: Db, nowMs: number): Promise<DatabaseMeasures["purges"]> {
+  const { rows } = await sql<{ target: string; waiting: number; oldest_ms: number | null; failing_ms: number | null }>`
+    select known.target, known.failing_since_ms::float8 as failing_ms, coalesce(waits.waiting, 0)::int as waiting,
+           waits.oldest_ms
+      from purge_target known
+      left join (select target, count(*) as waiting, min(at_ms)::float8 as oldest_ms
+                   from (select purge.target, ordered.at_ms
+                           from purge
+                           join purge_order ordered on ordered.event_id = purge.event_id and ordered.part = purge.part
+                          where purge.confirmed_at_ms is null and purge.given_up_at_ms is null and purge.round = 1
+                          limit ${MAX_COUNTED}) unconfirmed
+                  group by target) waits on waits.target = known.target`.execute(db);
+  return rows.map(({ target, waiting, oldest_ms, failing_ms }) => ({
+    target,
+    waiting,
+    oldestSeconds: ageOf(oldest_ms, nowMs),
+    failingSeconds: ageOf(failing_ms, nowMs),
+  }));
 }
 
 /** Kinds of which there never was a finding are left out. */

@@ -29,6 +29,13 @@ export interface MetricSources {
 /** What waits in the database, and how old it is. Ages in seconds; 0 when nothing waits. */
 export interface DatabaseMeasures {
   readonly deliveries: { readonly waiting: number; readonly oldestSeconds: number; readonly overdueSeconds: number };
+  /** By cache and edge. */
+  readonly purges: readonly {
+    readonly target: string;
+    readonly waiting: number;
+    readonly oldestSeconds: number;
+    readonly failingSeconds: number;
+  }[];
   readonly endpoints: { readonly failing: number; readonly disabled: number };
   readonly unhandled: readonly { readonly queue: string; readonly count: number; readonly oldestSeconds: number }[];
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
@@ -44,7 +51,7 @@ export interface DatabaseMeasures {
   readonly keys: readonly { readonly purpose: string; readonly ageSeconds: number; readonly leftSeconds: number }[];
 }
 
-/** What this server counts about itself. No label holds an identifier, an address or anything a caller chose. */
+/** What this server counts about itself. No label holds an identifier, an address or anything a caller chose, but for caches and edges as the operator named them. */
 export interface Metrics {
   readonly requestEnded: (request: EndedRequest) => void;
   readonly documentServed: (kind: string, from: "memory" | "database") => void;
@@ -53,6 +60,10 @@ export interface Metrics {
   readonly deliveryAttempted: (outcome: "delivered" | "refused" | "unreachable", seconds: number) => void;
   /** One target of a leg of a refusal, from the fact until it was there. */
   readonly refusalArrived: (leg: string, seconds: number) => void;
+  /** A call to a cache or an edge, named as the operator configured it. */
+  readonly purgeSent: (target: string, outcome: "confirmed" | "failed") => void;
+  /** What an event made stale was confirmed to be gone, so long after the event. */
+  readonly purgeConfirmed: (by: { readonly target: string; readonly leg: string }, seconds: number) => void;
   readonly sweepEnded: (sweep: string, run: { readonly isDone: boolean; readonly seconds: number }) => void;
   readonly rateLimited: (bucket: string) => void;
   readonly watch: (sources: MetricSources) => void;
@@ -65,6 +76,7 @@ export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const DELIVERY_BUCKETS = [0.05, 0.1, 0.5, 1, 2.5, 5, 10];
 const REFUSAL_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3_600];
+const PURGE_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300];
 const SWEEP_BUCKETS = [0.01, 0.1, 1, 10, 60];
 /** Methods that are counted by name; any other is `other`. */
 const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -94,6 +106,8 @@ export function createMetrics(): Metrics {
     factWritten: ({ isRefusing, seconds }) => counted.facts.observe({ refusing: String(isRefusing) }, seconds),
     deliveryAttempted: (outcome, seconds) => counted.deliveries.observe({ outcome }, seconds),
     refusalArrived: (leg, seconds) => counted.refusals.observe({ leg }, seconds),
+    purgeSent: (target, outcome) => counted.purgeCalls.inc({ target, outcome }),
+    purgeConfirmed: ({ target, leg }, seconds) => counted.purges.observe({ target, leg }, seconds),
     sweepEnded: (sweep, { isDone, seconds }) => {
       counted.sweeps.observe({ sweep, outcome: isDone ? "done" : "failed" }, seconds);
       if (isDone) counted.lastSweeps.set({ sweep }, Math.floor(Date.now() / 1_000));
@@ -158,6 +172,19 @@ function createCounters(registry: Registry) {
       buckets: REFUSAL_BUCKETS,
       registers,
     }),
+    purges: new Histogram({
+      name: "licet_purge_confirmed_seconds",
+      help: "From a fact that takes something back until a cache (leg=purge) or an edge (leg=edge) confirmed it",
+      labelNames: ["target", "leg"],
+      buckets: PURGE_BUCKETS,
+      registers,
+    }),
+    purgeCalls: new Counter({
+      name: "licet_purge_calls_total",
+      help: "Calls to caches and edges, by what came of them",
+      labelNames: ["target", "outcome"],
+      registers,
+    }),
     sweeps: new Histogram({
       name: "licet_sweep_duration_seconds",
       help: "Runs of what is done again and again",
@@ -200,6 +227,9 @@ const GAUGES = {
     "licet_webhook_endpoints_disabled",
     "Endpoints that were disabled because they failed or are gone",
   ],
+  purgesWaiting: ["licet_purges_waiting", "Parts that a cache or an edge has not confirmed", "target"],
+  purgesOldest: ["licet_purge_oldest_waiting_seconds", "Age of the event of the oldest of them", "target"],
+  purgesFailing: ["licet_purge_failing_seconds", "How long nothing was confirmed; 0 when the last was", "target"],
   eventsUnhandled: ["licet_events_unhandled", "Events that a queue has not dealt with", "queue"],
   eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
   feedLag: ["licet_feed_lag_seconds", "Age of the oldest event that has no position in the feed yet"],
@@ -225,6 +255,17 @@ function createGauges(registry: Registry): Gauges {
   return new Map(entries as [GaugeName, Gauge][]);
 }
 
+const LABELLED = [
+  "findings",
+  "purgesWaiting",
+  "purgesOldest",
+  "purgesFailing",
+  "eventsUnhandled",
+  "eventsLag",
+  "keyAge",
+  "keyLeft",
+] as const satisfies readonly GaugeName[];
+
 async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void> {
   const set = (name: GaugeName, value: number, labels: Record<string, string> = {}): void =>
     gauges.get(name)?.set(labels, value);
@@ -240,8 +281,7 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   const measured = await sources.measureDatabase().catch(() => undefined);
   set("databaseUp", measured === undefined ? 0 : 1);
   // What the database said last is no longer true when it does not answer.
-  for (const name of ["findings", "eventsUnhandled", "eventsLag", "keyAge", "keyLeft"] as const)
-    gauges.get(name)?.reset();
+  for (const name of LABELLED) gauges.get(name)?.reset();
   if (measured === undefined) return;
   set("journalWaiting", measured.journal.waiting);
   set("journalLag", measured.journal.oldestSeconds);
@@ -257,6 +297,11 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   for (const { queue, count, oldestSeconds } of measured.unhandled) {
     set("eventsUnhandled", count, { queue });
     set("eventsLag", oldestSeconds, { queue });
+  }
+  for (const { target, waiting, oldestSeconds, failingSeconds } of measured.purges) {
+    set("purgesWaiting", waiting, { target });
+    set("purgesOldest", oldestSeconds, { target });
+    set("purgesFailing", failingSeconds, { target });
   }
   set("keysListed", measured.keysListed);
   for (const { purpose, ageSeconds, leftSeconds } of measured.keys) {

@@ -1,6 +1,6 @@
-import { accept, sha256Hex } from "@licet/protocol";
+import { accept, cacheTags, sha256Hex } from "@licet/protocol";
 import type { Context } from "../context.ts";
-import { documentPaths, documentTags } from "../documents/document-paths.ts";
+import { documentPaths } from "../documents/document-paths.ts";
 import type { DocumentContent } from "../documents/render-document.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { BUILT_IN_TERMS, DEFAULT_LANGUAGE, type TermsText } from "./built-in-terms.ts";
@@ -41,7 +41,7 @@ async function publishTerms(fact: Fact, terms: TermsText): Promise<void> {
       sha256,
       ...(promises.length === 0 ? {} : { promises: [...promises] }),
     },
-    tags: [documentTags.all, documentTags.terms],
+    tags: [cacheTags.all, cacheTags.terms],
   });
   fact.publish(documentPaths.terms(license, language), render);
   if (isDefault) fact.publish(documentPaths.terms(license), render);

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { retryAfterMs } from "../http/retry-after.ts";
 
 /**
  * Waits between attempts, in seconds; the first attempt is at once. Twelve attempts in a little over
@@ -29,12 +30,4 @@ export function nextAttemptMs({ attempts, nowMs, retryAfter }: Ended): number | 
   const jitterMs = Math.round((waitMs * JITTER * randomInt(JITTER_STEPS)) / JITTER_STEPS);
   const askedMs = Math.min(retryAfterMs(retryAfter, nowMs) ?? 0, MAX_RETRY_AFTER_MS);
   return nowMs + Math.max(waitMs + jitterMs, askedMs);
-}
-
-/** RFC 9110 section 10.2.3: seconds, or a date. Undefined when it is neither. */
-function retryAfterMs(header: string | null, nowMs: number): number | undefined {
-  if (header === null) return undefined;
-  if (/^\d{1,9}$/.test(header)) return Number(header) * 1_000;
-  const atMs = Date.parse(header);
-  return Number.isNaN(atMs) ? undefined : Math.max(0, atMs - nowMs);
 }

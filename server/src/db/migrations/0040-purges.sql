@@ -55,3 +55,9 @@ create unlogged table purge_meter (
   -- The provider asked to be left alone until then.
   paused_until_ms bigint not null default 0
 );
+
+-- The number of the last refresh that was sent to any edge; what a crash loses, the clock is above.
+create unlogged table edge_refresh_seq (
+  id smallint primary key check (id = 1),
+  seq bigint not null
+);
