@@ -4,7 +4,7 @@ import type { Context } from "../context.ts";
 import { readJsonBody } from "../http/api.ts";
 import { type EdgeEventRow, findBatch, insertBatch, insertEvents } from "./store.ts";
 
-export const MAX_BATCH_BYTES = 2_097_152;
+export const MAX_BATCH_BYTES = 1_048_576;
 const MAX_BATCH_LINES = 1_000;
 /** Empty lines count for little, but not for nothing. */
 const MAX_SPLIT = MAX_BATCH_LINES * 2;
