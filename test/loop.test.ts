@@ -81,6 +81,15 @@ describe("the loop, between separate processes", () => {
       expect(await marketplace.post(`/api/v1/datasets/${dataset.dataset_id}/training-runs`, {})).toMatchObject({
         status: 409,
       });
+      await eventually(async () => {
+        const { body } = await platform.operator.get(`/api/v1/revocations/${revoked.body.revocation_id}`);
+        expect(body).toMatchObject({ done: true, aggregate: consent.jti });
+        expect(body.legs.map(({ leg, done }: Readonly<Record<string, unknown>>) => [leg, done])).toEqual([
+          ["committed", 1],
+          ["webhook", 1],
+          ["acknowledgement", 1],
+        ]);
+      });
       const after = await platform.operator.get(`/api/v1/usage-receipts?dataset_id=${dataset.dataset_id}`);
       expect(after.body.receipts[0]).toMatchObject({ valid_for_future_training: false });
       const own = await marketplace.get(`/api/v1/usage-receipts?dataset_id=${dataset.dataset_id}`);

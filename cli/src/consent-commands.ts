@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { consent } from "./consent.ts";
+import { showRevocation } from "./revocation.ts";
 import { revoke } from "./revoke.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 const EXIT_CODES = "Exit code: 0 done, 1 it was declined or the server refused, 2 it could not be tried.";
 
-/** `licet consent` and `licet revoke`: what a creator gives, and takes back. */
+/** `licet consent`, `licet revoke` and `licet revocation`: what a creator gives, takes back, and how far that is. */
 export function addConsentCommands(
   program: Command,
   surroundings: { readonly settings: Settings; readonly terminal: Terminal },
@@ -40,6 +41,17 @@ export function addConsentCommands(
     .addHelpText("after", `\n${EXIT_CODES}`)
     .action(async (jti, flags) => {
       process.exitCode = await revoke(jti, flags, surroundings);
+    });
+  onServer(program.command("revocation"))
+    .description("how far something that was taken back has come: each leg, with its milliseconds")
+    .argument("<id>", "a revocation_id (evt_…), the jti of a consent, or the event_id of a webhook")
+    .option("--follow", "print legs as they happen, until everybody has it")
+    .addHelpText(
+      "after",
+      "\nLegs are: committed, each purge of a cache, each edge, each webhook that was taken, and each\nmarketplace's word that it has stopped. LICET_TOKEN is the operator's token or a creator's session;\nLICET_CLIENT_ID and LICET_CLIENT_SECRET of a client with events:read will do.\nExit code: 0 shown (with --follow, everybody has it), 1 the server refused or went away, 2 it could not be tried.",
+    )
+    .action(async (id, flags) => {
+      process.exitCode = await showRevocation(id, flags, surroundings);
     });
 }
 

@@ -63,6 +63,22 @@ describe("licet consent", { timeout: COMMANDS_MS }, () => {
       exitCode: 0,
       out: expect.stringContaining(`${jti} is revoked`),
     });
+    const shown = await run(["revocation", jti]);
+    expect(shown).toMatchObject({ exitCode: 0, err: "" });
+    expect(shown.out).toMatch(/^consent\.revoked of ctok_\S+ at \S+Z \(evt_\S+\)\n +\d+ ms {2}committed +database\n/);
+    const followed = await run(["revocation", jti, "--follow"]);
+    expect(followed).toMatchObject({ exitCode: 0, err: "" });
+    expect(followed.out).toMatch(/ \d+ ms {2}committed +database\nEverybody has it\.\n$/);
+    const lines = (await run(["revocation", jti, "--follow", "--json"])).out.trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line).event)).toEqual(["revocation", "leg", "end"]);
+    expect(await run(["revocation", "evt_nothing"])).toMatchObject({
+      exitCode: 1,
+      err: expect.stringContaining("there is no revocation evt_nothing"),
+    });
+    expect(await run(["revocation", "evt_nothing", "--follow"])).toMatchObject({
+      exitCode: 1,
+      err: expect.stringContaining("there is no revocation evt_nothing"),
+    });
     const view = await fetch(`${environment.LICET_ORIGIN}/.well-known/consent-revocations.json`);
     expect(await view.text()).toContain(jti);
   });

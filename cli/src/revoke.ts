@@ -40,6 +40,8 @@ export async function revoke(
         { width: terminal.columns },
       ),
     );
+  if (flags.json !== true && typeof answer["revocation_id"] === "string")
+    terminal.print(`licet revocation ${printable(answer["revocation_id"])} --follow shows how far it is.`);
   return 0;
 }
 

@@ -24,6 +24,8 @@ export interface MarketplaceContext {
   readonly receiptSigner: Signer;
   readonly receiptJwk: PublicJwk;
   readonly trainings: RunningTrainings;
+  /** Called when an event was applied: whoever waits to tell the platform so may. */
+  readonly onStopped: () => void;
   /** Undefined until the operator handed over the credentials. */
   connected: Connected | undefined;
 }

@@ -2,6 +2,7 @@ import {
   type Result,
   type DatasetState,
   type ReceivedEvent,
+  LICENSE_ENDINGS,
   REFUSING_CHANGES,
   accept,
   canonicalBytes,
@@ -12,6 +13,7 @@ import {
   without,
 } from "@licet/protocol";
 import { receiveWebhook as verifyRequest } from "@licet/sdk";
+import { noteStopped } from "./acknowledge-refusals.ts";
 import type { MarketplaceContext } from "./context.ts";
 import { type StoredDataset, findDataset, invalidateReceipts, stopTraining, withdrawItems } from "./dataset-store.ts";
 import { advanceSequence, knownContent, rememberEvent } from "./webhook-store.ts";
@@ -56,6 +58,7 @@ export function takeEvent(
 ): WebhookEffect | "contradicted" {
   const effect = context.store.transaction(() => applyEvent(context, event, contentSha256(body)));
   if (effect === "stopped") context.trainings.stop(event.dataset_id);
+  context.onStopped();
   return effect;
 }
 
@@ -79,10 +82,15 @@ function applyEvent(
   if (firstContent === contentSha) return "repeated";
   const dataset = findDataset(store, event.dataset_id);
   const refuses = REFUSING_CHANGES.includes(event.change);
+  const endsLicense = LICENSE_ENDINGS.includes(event.change);
+  // What is not used here, or not known, is not used any more either.
+  if (refuses || endsLicense) noteStopped(store, event.event_id);
   if (firstContent === undefined) rememberEvent(store, { event, contentSha256: contentSha, refuses, receivedAt: at });
   if (dataset !== undefined && refuses) applyRefusal(context, event, at);
   if (firstContent !== undefined) return "contradicted";
   if (dataset === undefined) return "ignored";
+  // What is under way goes on with no license; the next training asks for one of its own.
+  if (endsLicense) return "stopped";
   // A lower sequence never replaces newer state, but the refusal in it was applied above.
   const isNewest = advanceSequence(store, event);
   const stateReason = isNewest && !refuses ? reasonInState(dataset, event) : undefined;

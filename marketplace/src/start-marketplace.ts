@@ -1,6 +1,7 @@
 import { serve } from "@hono/node-server";
 import { formatInstant, publicJwkOf, type PublicJwk, signerOf } from "@licet/protocol";
 import type { Fetch } from "@licet/sdk";
+import { acknowledgeRefusals } from "./acknowledge-refusals.ts";
 import { createApp } from "./app.ts";
 import type { MarketplaceConfig } from "./config.ts";
 import { loadConnection } from "./connection-store.ts";
@@ -49,20 +50,22 @@ export async function startMarketplace(
     receiptSigner: await signerOf(receiptKey, { test: config.test }),
     receiptJwk: publicJwkOf(receiptKey),
     trainings: runningTrainings(),
+    onStopped: () => telling.wake(),
     connected: undefined,
   };
   stopInterruptedRuns(store, formatInstant(now()));
   const stored = loadConnection(store);
   if (config.connection !== undefined) reconnect(context, config.connection);
   else if (stored !== undefined) context.connected = connect(context, stored);
-  const stopAsking = askRepeatedly(context);
+  const telling = tellOfRefusals(context);
+  const stopAsking = askRepeatedly(context, telling.wake);
   const listener = await listen(context);
   return {
     origin: listener.origin,
     receiptJwk: context.receiptJwk,
     close: async () => {
       context.trainings.stopAll();
-      await Promise.all([stopAsking(), listener.close()]);
+      await Promise.all([stopAsking(), telling.settle(), listener.close()]);
       store.close();
     },
   };
@@ -72,13 +75,14 @@ export async function startMarketplace(
  * Catches up, once for each connection, on what happened while nobody listened, and sends the
  * receipts that wait. Answers how to stop; stopping waits for what is on its way.
  */
-function askRepeatedly(context: MarketplaceContext): () => Promise<void> {
+function askRepeatedly(context: MarketplaceContext, tell: () => void): () => Promise<void> {
   let asking = Promise.resolve();
   let caughtUp: Connected | undefined;
   const askOnce = async (): Promise<void> => {
     const { connected } = context;
     if (connected !== undefined && connected !== caughtUp && (await catchUpOnEvents(context, connected)))
       caughtUp = connected;
+    tell();
     await postReceipts(context);
   };
   const ask = (): void => {
@@ -93,6 +97,32 @@ function askRepeatedly(context: MarketplaceContext): () => Promise<void> {
   return () => {
     clearInterval(timer);
     return asking;
+  };
+}
+
+/** Acknowledges refusals one round after the other; what comes while one is under way is in the next. */
+function tellOfRefusals(context: MarketplaceContext): {
+  readonly wake: () => void;
+  readonly settle: () => Promise<void>;
+} {
+  let telling = Promise.resolve();
+  let isWanted = false;
+  const tell = async (): Promise<void> => {
+    if (!isWanted) return;
+    isWanted = false;
+    await acknowledgeRefusals(context);
+  };
+  return {
+    wake: () => {
+      isWanted = true;
+      telling = telling
+        .then(tell)
+        .catch(
+          (error: unknown) =>
+            void process.stderr.write(`${JSON.stringify({ level: "error", error: String(error) })}\n`),
+        );
+    },
+    settle: () => telling,
   };
 }
 

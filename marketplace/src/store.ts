@@ -57,6 +57,12 @@ create table if not exists webhook_event (
   received_at text not null
 ) strict;
 
+create table if not exists acknowledgement (
+  event_id text primary key,
+  state text not null check (state in ('waiting', 'sent', 'refused')),
+  reason text
+) strict;
+
 create table if not exists feed_position (
   origin text not null,
   marketplace_id text not null,

@@ -29,6 +29,7 @@ export * from "./merkle.ts";
 export * from "./model-list.ts";
 export * from "./money.ts";
 export * from "./pricing.ts";
+export * from "./propagation.ts";
 export * from "./public-address.ts";
 export * from "./public-url.ts";
 export * from "./refusal.ts";

@@ -25,6 +25,7 @@ export const DOCUMENT_TYPES = {
   "content-status": { purpose: "document", durable: false },
   "edge-refresh": { purpose: "document", durable: false },
   "consent-revocations": { purpose: "document", durable: false },
+  propagation: { purpose: "document", durable: false },
   provenance: { purpose: "document", durable: false },
   "receipt-countersignature": { purpose: "receipt", durable: true },
 } as const satisfies Record<string, { purpose: KeyPurpose; durable: boolean }>;

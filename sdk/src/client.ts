@@ -44,6 +44,7 @@ import { epochSeconds } from "./clock.ts";
 import { type LicenseCalls, licenseCalls } from "./licenses.ts";
 import { type RemediationCalls, remediationCalls } from "./remediations.ts";
 import type { Answer } from "./problem.ts";
+import { type RevocationCalls, revocationCalls } from "./revocations.ts";
 
 /**
  * Every scope a marketplace's routes demand.
@@ -59,7 +60,7 @@ export const MARKETPLACE_SCOPE =
  *
  * @example const page = await client.listDatasets({ limit: 100 });
  */
-export interface LicetClient extends LicenseCalls, RemediationCalls {
+export interface LicetClient extends LicenseCalls, RemediationCalls, RevocationCalls {
   readonly origin: string;
   /** A bearer token for this origin, fetched or still held. */
   readonly accessToken: () => Promise<Answer<string>>;
@@ -101,6 +102,7 @@ export function createClient(options: ClientOptions): LicetClient {
   return {
     ...licenseCalls(origin, calls, options.now ?? epochSeconds),
     ...remediationCalls(origin, calls),
+    ...revocationCalls(origin, calls),
     origin,
     accessToken,
     listDatasets: (page) => call(datasetsRequest(origin, page), parseDatasets),

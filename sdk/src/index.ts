@@ -39,6 +39,7 @@ export {
   type RemediationOffer,
   type RemediationQuery,
 } from "./remediations.ts";
+export type { Acknowledgement, RevocationCalls, RevocationTimeline } from "./revocations.ts";
 export * from "./send.ts";
 export * from "./sign-receipt.ts";
 export { type ConsentEvidence, type ConsentTrust, type VerifiedConsent, verifyConsent } from "./verify-consent.ts";

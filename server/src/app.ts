@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import { addCreatorRoutes } from "./creators/routes.ts";
 import { addDatasetRoutes } from "./datasets/routes.ts";
 import { isDatabaseAway } from "./db/is-away.ts";
+import { addEdgeRoutes } from "./edges/routes.ts";
 import { addFeedRoutes } from "./feed/routes.ts";
 import type { WaitingReaders } from "./feed/waiting-readers.ts";
 import { allowedMethods } from "./http/allowed-methods.ts";
@@ -34,6 +35,8 @@ import { addLedgerRoutes } from "./ledger/routes.ts";
 import { addLicenseRoutes } from "./licenses/routes.ts";
 import { addMarketplaceRoutes } from "./marketplaces/routes.ts";
 import { addCreatorPayoutRoutes } from "./payouts/creator-routes.ts";
+import { addPropagationRoutes } from "./propagation/routes.ts";
+import type { TimelineStreams } from "./propagation/timeline-streams.ts";
 import { addPayoutRoutes } from "./payouts/routes.ts";
 import { addPurgeRoutes } from "./purges/routes.ts";
 import type { Purges } from "./purges/start-purges.ts";
@@ -52,12 +55,13 @@ export interface AppParts {
   readonly oauth: OauthServer;
   readonly interactions: InteractionLog;
   readonly readers: WaitingReaders;
+  readonly streams: TimelineStreams;
   readonly purges: Pick<Purges, "targets" | "failingSinceMs">;
   readonly isDraining: () => boolean;
 }
 
 /** The API: what every request goes through, then the routes of each slice. */
-export function createApp(ctx: Context, { oauth, interactions, readers, purges, isDraining }: AppParts): Api {
+export function createApp(ctx: Context, { oauth, interactions, readers, streams, purges, isDraining }: AppParts): Api {
   const api: Api = new OpenAPIHono<ApiEnv>({
     defaultHook: (result, c) =>
       result.success ? undefined : sendProblem(c, ctx, invalidInput(result.target, result.error.issues)),
@@ -94,9 +98,11 @@ export function createApp(ctx: Context, { oauth, interactions, readers, purges, 
   addUpstreamRoutes(api, ctx);
   addWebhookRoutes(api, ctx);
   addPurgeRoutes(api, ctx, purges);
+  addPropagationRoutes(api, ctx, streams);
   addFeedRoutes(api, ctx, readers);
   addBackupRoutes(api, ctx);
   addInteractionRoutes(api, ctx, interactions);
+  addEdgeRoutes(api, ctx);
   addAnalyticsRoutes(api, ctx);
   addReconciliationRoutes(api, ctx);
 

@@ -55,6 +55,8 @@ export interface Config {
   readonly documentMemoryBytes: number;
   readonly rateLimits: RateLimitPolicy;
   readonly interactionRetentionDays: number;
+  /** Over how many days `/propagation.json` says how long refusals took. */
+  readonly propagationDays: number;
   /** PEM files of our own TLS; undefined means plain HTTP, for loopback or behind a proxy. */
   readonly tls: TlsFiles | undefined;
   /** A port that asks for client certificates; undefined means none. */
@@ -144,6 +146,7 @@ export function readConfig(env: Environment): Config {
     sessionSeconds: readNumber(env, "LICET_SESSION_HOURS", 12, { min: 1, max: 720 }) * 3_600,
     rateLimits: readRateLimits(env["LICET_RATE_LIMITS"]),
     interactionRetentionDays: readNumber(env, "LICET_INTERACTION_RETENTION_DAYS", 365, { min: 1, max: 36_500 }),
+    propagationDays: readNumber(env, "LICET_PROPAGATION_DAYS", 30, { min: 1, max: 90 }),
     compactionSeconds:
       readNumber(env, "LICET_COMPACTION_AFTER_HOURS", 24, { min: 0, max: MAX_COMPACTION_HOURS }) * 3_600 || undefined,
     keyRotationSeconds: readNumber(env, "LICET_KEY_ROTATION_DAYS", 365, KEY_ROTATION_DAYS) * 86_400 || undefined,

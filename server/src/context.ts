@@ -5,6 +5,7 @@ import type { Db, Trx } from "./db/open-database.ts";
 import type { Notices } from "./db/notifications.ts";
 import type { Sealer } from "./db/sealing.ts";
 import type { Documents } from "./documents/documents.ts";
+import type { CommitTimes } from "./events/commit-times.ts";
 import type { Journal } from "./events/journal.ts";
 import type { Sequencer } from "./events/sequencer.ts";
 import type { Outbound } from "./http/outbound.ts";
@@ -44,6 +45,7 @@ export interface Context {
   readonly notices: Notices;
   readonly documents: Documents;
   readonly journal: Journal;
+  readonly commits: CommitTimes;
   /** Gives events their positions in the feed. */
   readonly sequencer: Sequencer;
   readonly jobs: Jobs;

@@ -25,6 +25,8 @@ export const ENVIRONMENT = {
   LICET_RATE_LIMITS:
     "off, or requests per seconds such as reading=30000/60,bulk=off for anonymous, reading, writing, bulk, revoking, tokens (docs/operations.md#limits has the defaults)",
   LICET_INTERACTION_RETENTION_DAYS: "how long the interaction log is kept, by whole months (default: 365)",
+  LICET_PROPAGATION_DAYS:
+    "over how many days, 1 to 90, /propagation.json says how long refusals took to get everywhere (default: 30)",
   LICET_COMPACTION_AFTER_HOURS:
     "how long after a dataset lost works its next version without them is published by itself; 0 means never (default: 24)",
   LICET_KEY_ROTATION_DAYS:

@@ -7,6 +7,7 @@ import type { Clock, Context } from "./context.ts";
 import { closeAbandonedDrafts } from "./consents/close-abandoned-drafts.ts";
 import { finishAcceptances } from "./consents/sign-acceptances-again.ts";
 import { compactDueDatasets } from "./datasets/compact-dataset.ts";
+import { followWithStatuses, renderOrderedStatuses } from "./datasets/render-content-statuses.ts";
 import { registerOffers, retryRegistrations } from "./datasets/register-dataset.ts";
 import { migrate } from "./db/migrate.ts";
 import { type Notices, startNotices } from "./db/notifications.ts";
@@ -16,6 +17,7 @@ import { sealerOf } from "./db/sealing.ts";
 import { type Copies, startCopies } from "./documents/copy-folder.ts";
 import { createDocuments } from "./documents/documents.ts";
 import { signDueDocuments } from "./documents/sign-due.ts";
+import { turnEdgeMonths } from "./edges/turn-months.ts";
 import { type Listening, listen } from "./http/listen.ts";
 import { createNodeHandler } from "./http/node-handler.ts";
 import { createOauthServer } from "./http/oauth/provider.ts";
@@ -25,6 +27,7 @@ import { forgetKeys } from "./http/idempotency.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { createOutbound } from "./http/outbound.ts";
 import { openMetricsPort } from "./http/metrics-routes.ts";
+import { createCommitTimes } from "./events/commit-times.ts";
 import { createJournal } from "./events/journal.ts";
 import { markHandled, readUnhandled } from "./events/store.ts";
 import { createSequencer } from "./events/sequencer.ts";
@@ -51,6 +54,9 @@ import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
+import { followFact, forgetOldLegs, lookAtDueFacts } from "./propagation/follow-facts.ts";
+import { publishPropagation } from "./propagation/publish-propagation.ts";
+import { createTimelineStreams } from "./propagation/timeline-streams.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
 import { createDatabaseMeasures } from "./telemetry/measure-database.ts";
 import { type Telemetry, createTelemetry } from "./telemetry/telemetry.ts";
@@ -86,6 +92,8 @@ const SWEEP_SECONDS = {
   feed: 1,
   deliveries: 1,
   oldDeliveries: 3_600,
+  refusals: 1,
+  propagation: 15,
   purges: 1,
   oldPurges: 3_600,
   payouts: 2,
@@ -93,6 +101,7 @@ const SWEEP_SECONDS = {
   stripeEvents: 3_600,
   expiry: 2,
   compaction: 5,
+  contentStatuses: 1,
   drafts: 30,
   keys: 10,
   periods: 60,
@@ -181,6 +190,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     notices,
     documents,
     sequencer: createSequencer({ db, clock, log, notices }),
+    commits: createCommitTimes({ db, clock, log }),
     journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
     jobs,
     rateLimits: createRateLimits({ config, db, log, metrics }),
@@ -196,6 +206,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await publishBuiltInTerms(ctx);
   await publishBuiltInAgreement(ctx);
   await publishRevocationView(ctx);
+  await publishPropagation(ctx);
   const deliveries = startDeliveries(ctx);
   const purges = startPurges(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
@@ -205,9 +216,11 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   const oauth = await createOauthServer(ctx, listening);
   const interactions = createInteractionLog(ctx);
   const readers = createWaitingReaders(ctx);
+  const streams = createTimelineStreams();
   const closeMetrics = await answerMetrics(ctx, database);
   await sweepRequests(ctx, interactions);
-  const api = createApp(ctx, { oauth, interactions, readers, purges, isDraining: () => draining });
+  const parts = { oauth, interactions, readers, streams, purges, isDraining: () => draining };
+  const api = createApp(ctx, parts);
   const answer = createNodeHandler(ctx, {
     oauth,
     api,
@@ -224,12 +237,14 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
     await new Promise((resolve) => setTimeout(resolve, ctx.config.unreadySeconds * 1_000));
     // Not before nobody comes any more: whoever waited would be let go at once, ask again, and so on.
     readers.stop();
+    streams.stop();
     await listening.drain(ctx.config.drainSeconds);
     await ctx.jobs.stop();
     await interactions
       .flush()
       .catch((error: unknown) => ctx.log.error({ error: String(error) }, "interactions were lost at the stop"));
     await Promise.all([deliveries.settle(), purges.settle()]);
+    await ctx.commits.settle();
     await ctx.sequencer.stop();
     await ctx.journal.close();
     await ctx.outbound.close();
@@ -247,6 +262,8 @@ async function sweepRequests(ctx: Context, interactions: InteractionLog): Promis
   await interactions.turnMonths();
   ctx.jobs.every(SWEEP_SECONDS.interactions, "write interactions", interactions.flush);
   ctx.jobs.every(SWEEP_SECONDS.months, "turn the interaction log's months", interactions.turnMonths);
+  await turnEdgeMonths(ctx);
+  ctx.jobs.every(SWEEP_SECONDS.months, "turn the months of edges' events", () => turnEdgeMonths(ctx));
   ctx.jobs.every(SWEEP_SECONDS.idempotency, "forget idempotency keys", () => forgetKeys(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rateLimits, "forget full buckets", ctx.rateLimits.sweep);
 }
@@ -292,7 +309,12 @@ async function startWorkers(ctx: Context, deliveries: Deliveries, purges: Purges
   await workOn(ctx, "fan-out", async (eventId) => {
     await fanOut(ctx, eventId);
     await deliveries.wake();
+    await followFact(ctx, eventId);
   });
+  await workOn(ctx, "content-status", (eventId) => followWithStatuses(ctx, eventId));
+  ctx.jobs.every(SWEEP_SECONDS.contentStatuses, "render content statuses", (signal) =>
+    renderOrderedStatuses(ctx, signal),
+  );
   await workOn(ctx, "purge", purges.plan);
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
@@ -301,6 +323,9 @@ async function startWorkers(ctx: Context, deliveries: Deliveries, purges: Purges
   ctx.jobs.every(SWEEP_SECONDS.stripeEvents, "forget Stripe's events", () => forgetStripeEvents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());
   ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "forget old deliveries", () => forgetDeliveries(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.refusals, "look how far refusals are", (signal) => lookAtDueFacts(ctx, signal));
+  ctx.jobs.every(SWEEP_SECONDS.propagation, "publish how long refusals take", () => publishPropagation(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.oldDeliveries, "add up old refusals", () => forgetOldLegs(ctx));
   ctx.jobs.every(SWEEP_SECONDS.purges, "purge caches", purges.sweep);
   ctx.jobs.every(SWEEP_SECONDS.oldPurges, "forget old purges", () => forgetPurges(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "register datasets", () => retryRegistrations(ctx));

@@ -14,6 +14,7 @@ import {
 /** What other slices may ask of datasets. */
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
 export type { VersionStanding } from "./standing.ts";
+export { readOfferedTo } from "./offer-store.ts";
 export { isSameOffer, offerOf } from "./version-offer.ts";
 export { readCreatorWeights } from "./version-store.ts";
 export {

@@ -1,4 +1,5 @@
 import type { Selectable } from "kysely";
+import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 
@@ -30,6 +31,20 @@ export async function readOffers(db: Db | Trx, datasetId: string): Promise<reado
     .selectAll()
     .where("dataset_id", "=", datasetId)
     .orderBy("marketplace_id")
+    .execute();
+}
+
+/** Which marketplaces these datasets were offered to, at an instant (seconds since the epoch) or before. */
+export async function readOfferedTo(
+  db: Db | Trx,
+  datasetIds: readonly string[],
+  until: number,
+): Promise<readonly Pick<OfferRow, "dataset_id" | "marketplace_id">[]> {
+  return db
+    .selectFrom("dataset_offer")
+    .select(["dataset_id", "marketplace_id"])
+    .where("dataset_id", "=", anyOf(datasetIds))
+    .where("offered_at", "<=", until)
     .execute();
 }
 

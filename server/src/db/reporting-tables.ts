@@ -51,6 +51,7 @@ export type FindingKind =
   | "license_never_reported"
   | "receipt_without_license"
   | "fetches_without_receipt"
+  | "edge_fetches_without_receipt"
   | "money_without_receipt"
   | "pools_not_split"
   | "rollup_differs";

@@ -1,9 +1,11 @@
 import type { Generated } from "kysely";
 import type { QueueName } from "../jobs/jobs.ts";
+import type { EdgeTables } from "./edge-tables.ts";
 import type { LedgerTables } from "./ledger-tables.ts";
 import type { LicenseTables } from "./license-tables.ts";
 import type { ModelTables } from "./model-tables.ts";
 import type { PaymentTables } from "./payment-tables.ts";
+import type { PropagationTables } from "./propagation-tables.ts";
 import type { PurgeTables } from "./purge-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
 
@@ -11,7 +13,16 @@ import type { ReportingTables } from "./reporting-tables.ts";
 export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marketplace" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables extends LedgerTables, LicenseTables, ModelTables, PaymentTables, PurgeTables, ReportingTables {
+export interface Tables
+  extends
+    EdgeTables,
+    LedgerTables,
+    LicenseTables,
+    ModelTables,
+    PaymentTables,
+    PropagationTables,
+    PurgeTables,
+    ReportingTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
@@ -72,6 +83,14 @@ export interface Tables extends LedgerTables, LicenseTables, ModelTables, Paymen
     leaf_hash: string;
   };
   dataset_consent: { dataset_id: string; version: number; position: number; jti: string };
+  content_status: { content_id: string; url: string; url_sha256: string };
+  content_status_order: {
+    dataset_id: string;
+    generation: Generated<number>;
+    after_content_id: Generated<string>;
+    ordered_at_ms: number;
+    lease_until_ms: Generated<number>;
+  };
   dataset_build: { dataset_id: string; build_id: string; version: number; lease_until_ms: number };
   dataset_offer: DatasetOfferTable;
   usage_receipt: UsageReceiptTable;

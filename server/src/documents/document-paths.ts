@@ -1,13 +1,16 @@
-import { isIdentifier } from "@licet/protocol";
+import { PROPAGATION_PATH, contentStatusPath, isIdentifier } from "@licet/protocol";
 
 /** Where each public document lives: every path of a document is built here. */
 export const documentPaths = {
   keySet: "/.well-known/keys.json",
   didDocument: "/.well-known/did.json",
   revocations: "/.well-known/consent-revocations.json",
+  propagation: PROPAGATION_PATH,
   olderRevocations: (page: number) => `/.well-known/consent-revocations/${page}.json`,
   statusList: (list: number) => `/status-lists/${list}`,
   datasetStatus: (datasetId: string) => `/.well-known/dataset-status/${datasetId}`,
+  /** Of a normalised URL. */
+  contentStatus: contentStatusPath,
   currentManifest: (datasetId: string) => `/datasets/${datasetId}/manifest.json`,
   manifest: (datasetId: string, version: number) => `/datasets/${datasetId}/versions/${version}/manifest.json`,
   terms: (license: string, language?: string) =>
@@ -22,9 +25,11 @@ const PATTERNS: readonly RegExp[] = [
   /^\/\.well-known\/keys\.json$/,
   /^\/\.well-known\/did\.json$/,
   /^\/\.well-known\/consent-revocations\.json$/,
+  /^\/propagation\.json$/,
   /^\/\.well-known\/consent-revocations\/\d{1,9}\.json$/,
   /^\/status-lists\/\d{1,9}$/,
   new RegExp(`^/\\.well-known/dataset-status/${IDENTIFIER}$`),
+  /^\/\.well-known\/content-status\/[A-Za-z0-9_-]{43}$/,
   new RegExp(`^/datasets/${IDENTIFIER}/manifest\\.json$`),
   new RegExp(`^/datasets/${IDENTIFIER}/versions/\\d{1,9}/manifest\\.json$`),
   /^\/terms\/[a-z0-9_]{1,64}\/\d{1,4}\.\d{1,4}(\/[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$/,
@@ -40,15 +45,17 @@ export function isDocumentPath(path: string): boolean {
 
 const KINDS: readonly (readonly [start: string, kind: string])[] = [
   ["/.well-known/dataset-status/", "dataset-status"],
+  ["/.well-known/content-status/", "content-status"],
   ["/.well-known/consent-revocations", "consent-revocations"],
   ["/.well-known/keys.json", "key-set"],
   ["/.well-known/did.json", "did-document"],
   ["/status-lists/", "status-list"],
   ["/terms/", "terms"],
   ["/agreements/", "agreement"],
+  [PROPAGATION_PATH, "propagation"],
 ];
 
-/** What kind of document lives at a path, for counting: one of nine words. */
+/** What kind of document lives at a path, for counting: one of eleven words. */
 export function documentKindOf(path: string): string {
   const known = KINDS.find(([start]) => path.startsWith(start))?.[1];
   return known ?? (path.includes("/versions/") ? "manifest" : "current-manifest");

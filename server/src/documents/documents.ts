@@ -3,7 +3,14 @@ import type { Clock, SigningKeys } from "../context.ts";
 import type { Notices } from "../db/notifications.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import { createDocumentMemory } from "./document-memory.ts";
-import { type DocumentContent, type ServedDocument, isImmutable, renderDocument } from "./render-document.ts";
+import {
+  type DocumentContent,
+  type ServedDocument,
+  isImmutable,
+  isSignedBy,
+  outlivesKeys,
+  renderDocument,
+} from "./render-document.ts";
 import { lockDocuments, lockForResigning, readDocument, saveDocument, saveDocuments } from "./store.ts";
 
 /** Renders one document inside a fact, after its row is locked. */
@@ -71,14 +78,19 @@ export function createDocuments(parts: DocumentsParts): Documents {
     return held !== undefined && (notices.isCurrent() || isImmutable(held)) ? held : undefined;
   }
 
+  /** By the signer in memory, which another server may have replaced a moment ago. */
+  function isDueHere(held: ServedDocument): boolean {
+    return isDue(held, now()) || isSignedBefore(held, parts.signingKeys.signerFor("document").kid);
+  }
+
   function peek(path: string): ServedDocument | undefined {
     const held = heldOf(path);
-    return held !== undefined && !isDue(held, now()) ? held : undefined;
+    return held !== undefined && !isDueHere(held) ? held : undefined;
   }
 
   async function read(path: string): Promise<ServedDocument | undefined> {
     const held = heldOf(path) ?? (await readThrough(path));
-    return held === undefined || !isDue(held, now()) ? held : signAgainOnce(held);
+    return held === undefined || !isDueHere(held) ? held : signAgainOnce(held);
   }
 
   async function readThrough(path: string): Promise<ServedDocument | undefined> {
@@ -148,6 +160,11 @@ function isDue(document: ServedDocument, now: number): boolean {
   );
 }
 
+/** True for a document that lives long and is not by the key that signs now. */
+function isSignedBefore(document: ServedDocument, kid: string): boolean {
+  return outlivesKeys(document) && !isSignedBy(document, kid);
+}
+
 async function writeDocuments(
   parts: DocumentsParts,
   trx: Trx,
@@ -176,7 +193,8 @@ async function signAgain(parts: DocumentsParts, path: string, now: number): Prom
   return parts.db.transaction().execute(async (trx) => {
     const signer = await parts.signingKeys.signerIn(trx, "document", now);
     const locked = await lockForResigning(trx, path);
-    if (locked === undefined || !isDue(locked.served, now)) return locked?.served;
+    if (locked === undefined || !(isDue(locked.served, now) || isSignedBefore(locked.served, signer.kid)))
+      return locked?.served;
     const rendered = await renderDocument(locked.document, {
       path,
       seq: locked.served.seq + 1,

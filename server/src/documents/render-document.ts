@@ -1,4 +1,5 @@
 import {
+  CONTENT_STATUS_TRUST_SECONDS,
   type DocumentType,
   type JsonObject,
   STATUS_LIST_TYP,
@@ -7,6 +8,7 @@ import {
   TTL_SECONDS,
   canonicalBytes,
   clocksAt,
+  contentStatusClocksAt,
   signDocument,
   signDocumentAgain,
   signStatusList,
@@ -63,7 +65,9 @@ const POLICIES: Partial<Record<DocumentContent["kind"], Policy>> = {
   "key-set": STATUS,
   "consent-revocations": STATUS,
   "dataset-status": STATUS,
+  "content-status": STATUS,
   "current-manifest": STATUS,
+  propagation: STATUS,
   [STATUS_LIST_TYP]: STATUS,
   [DID_DOCUMENT]: { clocked: false, changes: true },
   manifest: IMMUTABLE,
@@ -77,6 +81,18 @@ const FOREVER = "public, max-age=31536000, immutable";
 /** True for a document whose bytes were promised to stay as they are. */
 export function isImmutable({ cacheControl }: ServedDocument): boolean {
   return cacheControl === FOREVER;
+}
+
+/**
+ * True for a document that outlives the time in which a key that was handed over is still believed:
+ * it is signed again as soon as another key signs.
+ */
+export function outlivesKeys({ lifetime }: ServedDocument): boolean {
+  return lifetime !== undefined && lifetime.expiresAt - lifetime.checkedAt > TRUST_SECONDS;
+}
+
+export function isSignedBy({ bytes }: ServedDocument, kid: string): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(kid);
 }
 
 export interface RenderFrame {
@@ -101,8 +117,15 @@ export async function renderDocument(document: DocumentContent, frame: RenderFra
     contentType: contentTypeOf(document.kind),
     cacheControl: policy.changes ? REVALIDATE : FOREVER,
     cacheTag: document.tags.join(","),
-    lifetime: policy.clocked ? { checkedAt: frame.now, expiresAt: frame.now + TRUST_SECONDS } : undefined,
+    lifetime: policy.clocked
+      ? { checkedAt: frame.now, expiresAt: frame.now + trustSecondsOf(document.kind) }
+      : undefined,
   };
+}
+
+/** How long a document with clocks is trusted. */
+function trustSecondsOf(kind: DocumentContent["kind"]): number {
+  return kind === "content-status" ? CONTENT_STATUS_TRUST_SECONDS : TRUST_SECONDS;
 }
 
 function contentTypeOf(kind: DocumentContent["kind"]): string {
@@ -123,6 +146,7 @@ async function signContent(
     const again = { ...document.content, ...testMark(signer), type: document.kind, iss: origin };
     return canonicalBytes(await signDocumentAgain(again, document.signedAgainAt, signer));
   }
-  const members = { ...document.content, ...(policy.changes ? { seq } : {}), ...(policy.clocked ? clocksAt(now) : {}) };
+  const clocks = document.kind === "content-status" ? contentStatusClocksAt : clocksAt;
+  const members = { ...document.content, ...(policy.changes ? { seq } : {}), ...(policy.clocked ? clocks(now) : {}) };
   return canonicalBytes(await signDocument(document.kind, origin, members, signer));
 }

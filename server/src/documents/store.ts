@@ -82,16 +82,64 @@ export async function lockForResigning(
 export async function lockDue(
   trx: Trx,
   { expiringBy, limit }: { readonly expiringBy: number; readonly limit: number },
-): Promise<readonly { readonly document: DocumentContent; readonly served: ServedDocument }[]> {
-  const rows = await trx
-    .selectFrom("document")
-    .selectAll()
-    .where("expires_at", "<=", expiringBy)
-    .orderBy("expires_at")
-    .limit(limit)
-    .forUpdate()
-    .skipLocked()
-    .execute();
+): Promise<readonly DueDocument[]> {
+  return dueOf(
+    await trx
+      .selectFrom("document")
+      .selectAll()
+      .where("expires_at", "<=", expiringBy)
+      .orderBy("expires_at")
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute(),
+  );
+}
+
+export interface DueDocument {
+  readonly document: DocumentContent;
+  readonly served: ServedDocument;
+}
+
+/** The same of content statuses alone, which live longer. */
+export async function lockDueContentStatuses(
+  trx: Trx,
+  { expiringBy, limit }: { readonly expiringBy: number; readonly limit: number },
+): Promise<readonly DueDocument[]> {
+  return dueOf(
+    await trx
+      .selectFrom("document")
+      .selectAll()
+      .where("kind", "=", sql.lit("content-status"))
+      .where("expires_at", "<=", expiringBy)
+      .orderBy("expires_at")
+      .limit(limit)
+      .forUpdate()
+      .skipLocked()
+      .execute(),
+  );
+}
+
+/** Content statuses after a path, in the order of their paths, that another key signed, locked. */
+export async function lockSignedOtherwise(
+  trx: Trx,
+  { after, kid, limit }: { readonly after: string; readonly kid: string; readonly limit: number },
+): Promise<readonly DueDocument[]> {
+  return dueOf(
+    await trx
+      .selectFrom("document")
+      .selectAll()
+      .where("kind", "=", sql.lit("content-status"))
+      .where("path", ">", after)
+      .where(sql<boolean>`position(convert_to(${kid}, 'UTF8') in bytes) = 0`)
+      .orderBy("path")
+      .limit(limit)
+      .forUpdate()
+      .execute(),
+  );
+}
+
+function dueOf(rows: readonly Row[]): readonly DueDocument[] {
   return rows.flatMap((row) => {
     const served = servedOf(row);
     return served === undefined ? [] : [{ document: contentOf(row), served }];
@@ -134,9 +182,18 @@ export async function readDocumentPage(
     .execute();
 }
 
-/** The status documents that somebody may still trust at `now`. */
+/**
+ * The status documents that somebody may still trust at `now`, without content statuses: there is one
+ * for each work, readers refuse those of a revoked key, and they are signed again when they are read.
+ */
 export async function readFreshPaths(trx: Trx, now: number): Promise<readonly string[]> {
-  const rows = await trx.selectFrom("document").select("path").where("expires_at", ">", now).orderBy("path").execute();
+  const rows = await trx
+    .selectFrom("document")
+    .select("path")
+    .where("expires_at", ">", now)
+    .where("kind", "<>", "content-status")
+    .orderBy("path")
+    .execute();
   return rows.map((row) => row.path);
 }
 

@@ -23,6 +23,7 @@ const { db } = platform.server.ctx;
 const APPEND_ONLY = [
   "event",
   "event_feed",
+  "event_commit",
   "terms",
   "content_revision",
   "dataset_version",

@@ -17,7 +17,7 @@ export const EVENT_JOBS = {
   "creator-key.retired": [],
   "creator-key.revoked": [],
   "content.registered": [],
-  "content.revised": [],
+  "content.revised": ["content-status"],
   "content.withdrawn": ["fan-out", "purge"],
   "content.suspended": ["fan-out", "purge"],
   "content.resumed": ["fan-out"],
@@ -29,6 +29,7 @@ export const EVENT_JOBS = {
   "consent.suspended": ["fan-out", "purge"],
   "consent.resumed": ["fan-out"],
   "consent.expired": ["fan-out", "purge"],
+  "revocation.acknowledged": [],
   "marketplace.registered": [],
   "client.registered": [],
   "client.suspended": [],
@@ -55,7 +56,7 @@ export const EVENT_JOBS = {
   "dataset.withdrawn": ["fan-out", "purge"],
   "suspension.joined": [],
   "suspension.left": [],
-  "dataset.published": ["fan-out", "purge"],
+  "dataset.published": ["fan-out", "purge", "content-status"],
   "dataset.offered": ["register-dataset"],
   "agreement.published": [],
   "agreement.accepted": [],
@@ -105,3 +106,22 @@ export const EVENT_JOBS = {
 } as const satisfies Record<string, readonly QueueName[]>;
 
 export type EventType = keyof typeof EVENT_JOBS;
+
+/** The facts by which something may be used no more, or not for now: what is followed until everybody has it. */
+export const REFUSAL_EVENTS = [
+  "consent.revoked",
+  "consent.suspended",
+  "consent.expired",
+  "content.withdrawn",
+  "content.suspended",
+  "dataset.suspended",
+  "dataset.withdrawn",
+  "license.revoked",
+  "license.expired",
+] as const satisfies readonly EventType[];
+
+export type RefusalEvent = (typeof REFUSAL_EVENTS)[number];
+
+export function isRefusalEvent(type: string): type is RefusalEvent {
+  return REFUSAL_EVENTS.some((known) => known === type);
+}

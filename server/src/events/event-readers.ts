@@ -51,6 +51,7 @@ const EVENT_READERS: Readonly<Record<EventType, EventReaders>> = {
   "consent.suspended": TOUCHING,
   "consent.resumed": TOUCHING,
   "consent.expired": TOUCHING,
+  "revocation.acknowledged": PLATFORMS,
   "marketplace.registered": PLATFORMS,
   "client.registered": OPERATORS,
   "client.suspended": OPERATORS,

@@ -79,3 +79,15 @@ export async function readLastPosition(db: Db | Trx): Promise<number> {
     .executeTakeFirstOrThrow();
   return last;
 }
+
+/** The event, in one dataset, that the feed calls by a message's id. */
+export async function findFeedMessage(
+  db: Db,
+  messageId: string,
+): Promise<{ readonly eventId: string; readonly datasetId: string } | undefined> {
+  return db
+    .selectFrom("event_feed")
+    .select(["event_id as eventId", "audience_id as datasetId"])
+    .where("message_id", "=", messageId)
+    .executeTakeFirst();
+}

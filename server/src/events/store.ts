@@ -2,6 +2,7 @@ import { type JsonObject, canonicalize, isJsonObject, parseJsonObject, sha256Byt
 import { randomBytes } from "node:crypto";
 import { type Insertable, sql } from "kysely";
 import { monotonicFactory } from "ulid";
+import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
 import type { QueueName } from "../jobs/jobs.ts";
@@ -18,6 +19,11 @@ export interface NewEvent {
   readonly body: JsonObject;
 }
 
+/** An event whose id was given before it is inserted. */
+export interface NamedEvent extends NewEvent {
+  readonly id: string;
+}
+
 export interface StoredEvent {
   readonly id: string;
   readonly type: string;
@@ -28,6 +34,11 @@ export interface StoredEvent {
 
 /** Within one millisecond ids still rise, so that the events of one fact keep their order. */
 const nextUlid = monotonicFactory();
+
+export function newEventId(atMs: number): string {
+  return `evt_${nextUlid(atMs)}`;
+}
+
 /** Rows in one statement. */
 const INSERT_BATCH = 1_000;
 
@@ -43,7 +54,7 @@ interface EventRows {
  */
 export async function insertEvents(
   trx: Trx,
-  events: readonly NewEvent[],
+  events: readonly (NewEvent | NamedEvent)[],
   atMs: number,
 ): Promise<{ readonly work: readonly Insertable<Tables["unhandled_event"]>[]; readonly ids: readonly string[] }> {
   const rows = events.map((event) => rowsOf(event, atMs));
@@ -81,8 +92,9 @@ function base64Of(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64");
 }
 
-function rowsOf({ type, aggregate, body }: NewEvent, atMs: number): EventRows {
-  const id = `evt_${nextUlid(atMs)}`;
+function rowsOf(event: NewEvent | NamedEvent, atMs: number): EventRows {
+  const { type, aggregate, body } = event;
+  const id = "id" in event ? event.id : newEventId(atMs);
   const text = canonicalize({ id, type, at_ms: atMs, aggregate, body });
   const salt = randomBytes(SALT_BYTES);
   const commitment = sha256Bytes(Buffer.concat([Buffer.from(COMMITMENT_PREFIX), salt, Buffer.from(text)]));
@@ -149,6 +161,36 @@ export async function hasHappened(db: Db | Trx, type: EventType, aggregate: stri
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
+}
+
+/** What happened to each of these last, of some types: its id by aggregate. */
+export async function readNewestIds(
+  db: Db | Trx,
+  aggregates: readonly string[],
+  types: readonly EventType[],
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await db
+    .selectFrom("event")
+    .select(["id", "aggregate"])
+    .where("aggregate", "=", anyOf(aggregates))
+    .where("type", "=", anyOf(types))
+    .orderBy("at_ms")
+    .orderBy("id")
+    .execute();
+  return new Map(rows.map((row) => [row.aggregate, row.id]));
+}
+
+/** When facts were committed, noted right after it; once noted it stays. */
+export async function insertCommits(db: Db, eventIds: readonly string[], committedAtMs: number): Promise<void> {
+  await sql`
+    insert into event_commit (event_id, committed_at_ms)
+    select id, ${committedAtMs}::bigint from event where id = ${anyOf(eventIds)}
+        on conflict do nothing`.execute(db);
+}
+
+export async function readCommits(db: Db | Trx, eventIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const rows = await db.selectFrom("event_commit").selectAll().where("event_id", "=", anyOf(eventIds)).execute();
+  return new Map(rows.map((row) => [row.event_id, row.committed_at_ms]));
 }
 
 function storedOf(row: {

@@ -14,7 +14,8 @@ import {
 import { carriedOutMark } from "./held-request.ts";
 import type { RunningSpan } from "../telemetry/tracing.ts";
 import { insertJournalRow } from "./journal-store.ts";
-import { type NewEvent, insertEvents } from "./store.ts";
+import { isRefusalEvent } from "./event-jobs.ts";
+import { type NamedEvent, type NewEvent, insertEvents, newEventId } from "./store.ts";
 
 /** What an operation does inside the one transaction of its fact. */
 export interface Fact {
@@ -22,8 +23,10 @@ export interface Fact {
   readonly trx: Trx;
   /** Seconds since the epoch: the one instant at which all of this happens. */
   readonly now: number;
-  /** Has an event appended, and the jobs sent that it causes, once all rows are written. */
-  readonly record: (event: NewEvent) => void;
+  /** Has an event appended, and the jobs sent that it causes, once all rows are written. Answers its id. */
+  readonly record: (event: NewEvent) => string;
+  /** What was recorded so far, oldest first. */
+  readonly recorded: () => readonly NamedEvent[];
   /** Has something done after that and before the documents are rendered, so that what it locks is held for a short time only. */
   readonly beforeDocuments: (action: () => Promise<void>) => void;
   /** Has a document rendered and signed once all rows are written, just before the commit. */
@@ -95,9 +98,9 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
   const atMs = ctx.clock.nowMs();
   const now = Math.floor(atMs / 1_000);
   const afterCommit: (() => void)[] = [];
-  const { result, documents, journal } = await ctx.db.transaction().execute(async (trx) => {
+  const { result, documents, journal, refusals } = await ctx.db.transaction().execute(async (trx) => {
     const renderers = new Map<string, DocumentRenderer>();
-    const events: NewEvent[] = [];
+    const events: NamedEvent[] = [];
     const beforeDocuments: (() => Promise<void>)[] = [];
     const statuses: KeptStatus[] = [];
     const grants: KeptGrant[] = [];
@@ -107,7 +110,12 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
       ctx,
       trx,
       now,
-      record: (event) => void events.push(event),
+      record: (event) => {
+        const id = newEventId(atMs);
+        events.push({ ...event, id });
+        return id;
+      },
+      recorded: () => events,
       beforeDocuments: (action) => void beforeDocuments.push(action),
       publish: (path, render) => void renderers.set(path, render),
       keep: (kept) => {
@@ -120,10 +128,10 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
     };
     const outcome = await work(fact);
     if (!outcome.ok) throw new Refused(outcome.refusal);
-    const ids = await recordEvents(ctx, trx, events, atMs);
+    await recordEvents(ctx, trx, events, atMs);
     for (const action of beforeDocuments) await action();
     const entry = journalText(
-      events.map((event, index) => ({ id: ids[index] ?? "", event })),
+      events.map(({ id, ...event }) => ({ id, event })),
       { statuses, grants, holds, mappings },
       atMs,
     );
@@ -136,8 +144,10 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
     // Last, so that its row is held for a moment only.
     const marked = await carriedOutMark()?.(trx, { hasEvents: events.length > 0 });
     if (marked?.ok === false) throw new Refused(marked.refusal);
-    return { result: outcome, documents, journal };
+    const refusals = events.filter((event) => isRefusalEvent(event.type)).map((event) => event.id);
+    return { result: outcome, documents, journal, refusals };
   });
+  ctx.commits.note(refusals);
   ctx.documents.remember(documents.documents, documents.generation);
   for (const action of afterCommit) action();
   ctx.sequencer.wake();
@@ -147,22 +157,15 @@ async function writeOnce<T>(ctx: Context, work: (fact: Fact) => Promise<Result<T
   return { result, isRefusing: journal.isRefusing };
 }
 
-/** Answers the events' ids, in order. */
-async function recordEvents(
-  ctx: Context,
-  trx: Trx,
-  events: readonly NewEvent[],
-  atMs: number,
-): Promise<readonly string[]> {
-  if (events.length === 0) return [];
-  const { work, ids } = await insertEvents(trx, events, atMs);
+async function recordEvents(ctx: Context, trx: Trx, events: readonly NamedEvent[], atMs: number): Promise<void> {
+  if (events.length === 0) return;
+  const { work } = await insertEvents(trx, events, atMs);
   for (const [queue, jobs] of Map.groupBy(work, (entry) => entry.queue))
     await ctx.jobs.send(
       trx,
       queue,
       jobs.map((job) => ({ event_id: job.event_id })),
     );
-  return ids;
 }
 
 function isRetryable(error: unknown): boolean {

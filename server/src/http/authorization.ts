@@ -63,6 +63,14 @@ export const AUTHORIZATION = {
   "POST /api/v1/datasets/{id}/consent/revoke": { operator: true, platform: "consents:write", creator: "own" },
   "POST /api/v1/creators/{id}/revocations": { operator: true, platform: "consents:write", creator: "own" },
 
+  "GET /api/v1/revocations/{id}": {
+    operator: true,
+    platform: "events:read",
+    marketplace: "events:read",
+    creator: "own",
+  },
+  "POST /api/v1/revocations/{id}/acknowledgements": { marketplace: "receipts:write" },
+
   "GET /api/v1/backup": OPERATOR,
 
   "POST /api/v1/clients": OPERATOR,
@@ -266,6 +274,8 @@ export const AUTHORIZATION = {
 
   "GET /api/v1/interactions": { operator: true, platform: "interactions:read" },
   "GET /api/v1/creators/{id}/interactions": { operator: true, platform: "interactions:read", creator: "own" },
+
+  "POST /api/v1/edge-events": { platform: "edge:report" },
 
   "GET /api/v1/events": { operator: true, platform: "events:read", marketplace: "events:read", creator: "own" },
   "POST /api/v1/upstreams": OPERATOR,

@@ -21,6 +21,7 @@ export const PLATFORM_SCOPES = [
   "interactions:read",
   "events:read",
   "metrics:read",
+  "edge:report",
 ] as const;
 
 export const MARKETPLACE_SCOPES = [

@@ -27,7 +27,7 @@ export function createInteractionLog(ctx: Pick<Context, "db" | "clock" | "log" |
   const addMissing = async (needed: readonly string[]): Promise<void> => {
     const missing = needed.filter((month) => !months.has(month));
     if (missing.length === 0) return;
-    await addPartitions(ctx.db, missing);
+    await addPartitions(ctx.db, "interaction", missing);
     for (const month of missing) months.add(month);
   };
   /** One batch after the other, so that what fails can be put back before what came later. */
@@ -61,7 +61,7 @@ export function createInteractionLog(ctx: Pick<Context, "db" | "clock" | "log" |
     turnMonths: async () => {
       const nowMs = ctx.clock.nowMs();
       await addMissing(monthsFrom(nowMs, MONTHS_AHEAD));
-      const dropped = await dropPartitions(ctx.db, nowMs - ctx.config.interactionRetentionDays * DAY_MS);
+      const dropped = await dropPartitions(ctx.db, "interaction", nowMs - ctx.config.interactionRetentionDays * DAY_MS);
       for (const month of dropped) months.delete(month);
       if (dropped.length > 0) ctx.log.info({ months: dropped }, "months of the interaction log were dropped");
     },

@@ -14,6 +14,10 @@ export const ADVICE: Readonly<Record<FindingKind, { readonly title: string; read
     title: "Datasets that were read and not reported",
     todo: "Ask the marketplace what it did with the works (GET /api/v1/interactions has its calls). The finding closes once it has a license or reports use; resolve it with a note if it only looked.",
   },
+  edge_fetches_without_receipt: {
+    title: "Works that were fetched through the edge and not reported",
+    todo: "Ask the marketplace for its receipts: under its license works were fetched, and no receipt came since. The finding closes with the first one; resolve it with a note if nothing was made of them.",
+  },
   money_without_receipt: {
     title: "Money and receipts that do not fit together",
     todo: "receipt_missing: reverse the charge (POST /api/v1/ledger/transactions/{id}/reversal) unless a restore is to bring the receipt back. charge_missing and charge_differs: nothing in the software writes one without the other, so compare with a backup before anything else.",

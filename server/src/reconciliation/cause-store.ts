@@ -95,6 +95,32 @@ export async function findUnreportedReads(trx: Trx, { now, seconds }: Looked): P
   );
 }
 
+/**
+ * Licenses under which works were fetched through an edge, so long ago that it should have led to
+ * something, and no receipt came since. What a finding says already is known although the edge's events are forgotten.
+ */
+export async function findUnreportedFetches(trx: Trx, { now, seconds }: Looked): Promise<readonly Cause[]> {
+  return readCauses(
+    trx,
+    sql`select fetched.license_id,
+               json_build_object('license_id', fetched.license_id, 'marketplace_id', license.marketplace_id,
+                                 'dataset_id', license.dataset_id, 'model_id', license.model_id,
+                                 'fetches', sum(fetches), 'first_fetch_at', min(first_at), 'last_fetch_at', max(last_at))
+          from (select license_id, min(at_ms) / 1000 as first_at, max(at_ms) / 1000 as last_at, count(*) as fetches
+                  from edge_event
+                 where decision = 'pass' and license_id is not null and at_ms <= ${(now - seconds) * 1_000}
+                 group by license_id
+                union all
+                select detail::json ->> 'license_id', (detail::json ->> 'first_fetch_at')::bigint,
+                       (detail::json ->> 'last_fetch_at')::bigint, 0
+                  from finding where kind = 'edge_fetches_without_receipt' and state <> 'closed') fetched
+          join license on license.license_id = fetched.license_id
+         group by fetched.license_id, license.marketplace_id, license.dataset_id, license.model_id
+        having not exists (select from usage_receipt receipt
+                            where receipt.license_id = fetched.license_id and receipt.accepted_at >= max(fetched.last_at))`,
+  );
+}
+
 /** Charges whose receipt is missing, unless they are reversed; and receipts whose charge is missing, or another. */
 export async function findUnprovenMoney(trx: Trx): Promise<readonly Cause[]> {
   return readCauses(

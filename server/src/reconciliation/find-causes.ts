@@ -6,6 +6,7 @@ import { boundsAround, boundsOf, findNewestPeriod } from "../ledger/lookup.ts";
 import {
   type Cause,
   findUnlicensedReceipts,
+  findUnreportedFetches,
   findUnprovenMoney,
   findUnreportedLicenses,
   findUnreportedReads,
@@ -18,6 +19,7 @@ export const LOOKS: Readonly<Record<FindingKind, (ctx: Context) => Promise<reado
   license_never_reported: (ctx) => lookPatiently(ctx.db, (trx) => findUnreportedLicenses(trx, unreported(ctx))),
   receipt_without_license: (ctx) => lookPatiently(ctx.db, findUnlicensedReceipts),
   fetches_without_receipt: (ctx) => lookPatiently(ctx.db, (trx) => findUnreportedReads(trx, unreported(ctx))),
+  edge_fetches_without_receipt: (ctx) => lookPatiently(ctx.db, (trx) => findUnreportedFetches(trx, unreported(ctx))),
   money_without_receipt: (ctx) => lookPatiently(ctx.db, findUnprovenMoney),
   pools_not_split: findPools,
   rollup_differs: findDifferences,
@@ -27,6 +29,7 @@ export const FINDING_KINDS = [
   "license_never_reported",
   "receipt_without_license",
   "fetches_without_receipt",
+  "edge_fetches_without_receipt",
   "money_without_receipt",
   "pools_not_split",
   "rollup_differs",

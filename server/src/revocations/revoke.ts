@@ -11,7 +11,10 @@ import type { Context } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
 import { requireOwn } from "../creators/own.ts";
 import { findDataset, readJtisOfCreator } from "../datasets/lookup.ts";
+import { REFUSAL_EVENTS, isRefusalEvent } from "../events/event-jobs.ts";
+import { readNewestIds } from "../events/store.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
+import { MAX_NAMED } from "../models/lookup.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
 import { type Effect, takeEffect } from "./describe-effect.ts";
 import { readStillCovering } from "./still-covering.ts";
@@ -27,6 +30,16 @@ export interface Revocation extends Effect {
   readonly datasets: readonly TouchedDataset[];
   /** Consents that still stand and cover some of the same works. */
   readonly still_covered_by: readonly string[];
+  /** What was taken back, each with the timeline that says how far it has come; the first {@link MAX_NAMED}. */
+  readonly timelines: readonly RevocationTimeline[];
+}
+
+/** A fact that took something back, and where its timeline is read. */
+export interface RevocationTimeline {
+  readonly revocation_id: string;
+  /** The jti or the work. */
+  readonly of: string;
+  readonly timeline_url: string;
 }
 
 export interface RevocationRequest {
@@ -133,8 +146,28 @@ async function revokeInFact(
       subjects: [...consents, ...formerly].map((row) => row.subject),
       contentIds,
     }),
+    timelines: await timelinesOf(fact, [...named.map((row) => row.jti), ...contentIds]),
     ...effect,
   };
+}
+
+/** What this fact recorded about them; of what was taken back before, what was recorded then. */
+async function timelinesOf(fact: Fact, aggregates: readonly string[]): Promise<readonly RevocationTimeline[]> {
+  const recorded = new Map(
+    fact
+      .recorded()
+      .filter((event) => isRefusalEvent(event.type))
+      .map((event) => [event.aggregate, event.id]),
+  );
+  const first = aggregates.slice(0, MAX_NAMED);
+  const earlier = first.filter((aggregate) => !recorded.has(aggregate));
+  const before =
+    earlier.length === 0 ? new Map<string, string>() : await readNewestIds(fact.trx, earlier, REFUSAL_EVENTS);
+  return first.flatMap((of) => {
+    const revocation_id = recorded.get(of) ?? before.get(of);
+    if (revocation_id === undefined) return [];
+    return [{ revocation_id, of, timeline_url: `${fact.ctx.origin}/api/v1/revocations/${revocation_id}` }];
+  });
 }
 
 /** When it took effect: of what is taken back again, the last time that anything changed. */

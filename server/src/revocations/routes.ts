@@ -15,6 +15,8 @@ const revokedConsentSchema = z
     jti: z.string(),
     datasets: datasetsSchema,
     still_covered_by: z.array(z.string()),
+    revocation_id: z.string().optional(),
+    timeline_url: z.string().optional(),
     stops_now: stopsNowSchema,
     cannot_be_undone: cannotBeUndoneSchema,
   })
@@ -28,6 +30,9 @@ const revocationSchema = z
     withdrawn_content_ids: z.array(z.string()),
     datasets: datasetsSchema,
     still_covered_by: z.array(z.string()),
+    timelines: z
+      .array(z.object({ revocation_id: z.string(), of: z.string(), timeline_url: z.string() }))
+      .openapi({ description: "how far each has come; the first 100" }),
     stops_now: stopsNowSchema,
     cannot_be_undone: cannotBeUndoneSchema,
   })
@@ -148,14 +153,16 @@ function targetOf(input: z.infer<typeof targetSchema>): RevocationTarget {
 
 function revokedConsentView(
   jti: string,
-  { revoked_at, datasets, still_covered_by, stops_now, cannot_be_undone }: Revocation,
+  { revoked_at, datasets, still_covered_by, timelines, stops_now, cannot_be_undone }: Revocation,
 ): z.infer<typeof revokedConsentSchema> {
+  const [timeline] = timelines;
   return {
     revoked: true,
     revoked_at,
     jti,
     datasets: [...datasets],
     still_covered_by: [...still_covered_by],
+    ...(timeline === undefined ? {} : { revocation_id: timeline.revocation_id, timeline_url: timeline.timeline_url }),
     stops_now,
     cannot_be_undone,
   };
@@ -163,7 +170,7 @@ function revokedConsentView(
 
 function revocationView(revocation: Revocation): z.infer<typeof revocationSchema> {
   const { revoked_at, revoked_jtis, withdrawn_content_ids, datasets, still_covered_by } = revocation;
-  const { stops_now, cannot_be_undone } = revocation;
+  const { timelines, stops_now, cannot_be_undone } = revocation;
   return {
     revoked: true,
     revoked_at,
@@ -171,6 +178,7 @@ function revocationView(revocation: Revocation): z.infer<typeof revocationSchema
     withdrawn_content_ids: [...withdrawn_content_ids],
     datasets: [...datasets],
     still_covered_by: [...still_covered_by],
+    timelines: [...timelines],
     stops_now,
     cannot_be_undone,
   };

@@ -58,6 +58,8 @@ export interface Metrics {
   /** A fact that was committed, from its first query until it is in memory, and in the journal if it refuses something. */
   readonly factWritten: (fact: { readonly isRefusing: boolean; readonly seconds: number }) => void;
   readonly deliveryAttempted: (outcome: "delivered" | "refused" | "unreachable", seconds: number) => void;
+  /** One target of a leg of a refusal, from the fact until it was there. */
+  readonly refusalArrived: (leg: string, seconds: number) => void;
   /** A call to a cache or an edge, named as the operator configured it. */
   readonly purgeSent: (target: string, outcome: "confirmed" | "failed") => void;
   /** What an event made stale was confirmed to be gone, so long after the event. */
@@ -73,6 +75,7 @@ export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 const REQUEST_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const DELIVERY_BUCKETS = [0.05, 0.1, 0.5, 1, 2.5, 5, 10];
+const REFUSAL_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3_600];
 const PURGE_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300];
 const SWEEP_BUCKETS = [0.01, 0.1, 1, 10, 60];
 /** Methods that are counted by name; any other is `other`. */
@@ -102,6 +105,7 @@ export function createMetrics(): Metrics {
     documentServed: countedBy((kind, from) => counted.documents.labels(kind, from)),
     factWritten: ({ isRefusing, seconds }) => counted.facts.observe({ refusing: String(isRefusing) }, seconds),
     deliveryAttempted: (outcome, seconds) => counted.deliveries.observe({ outcome }, seconds),
+    refusalArrived: (leg, seconds) => counted.refusals.observe({ leg }, seconds),
     purgeSent: (target, outcome) => counted.purgeCalls.inc({ target, outcome }),
     purgeConfirmed: ({ target, leg }, seconds) => counted.purges.observe({ target, leg }, seconds),
     sweepEnded: (sweep, { isDone, seconds }) => {
@@ -159,6 +163,13 @@ function createCounters(registry: Registry) {
       help: "Attempts to deliver webhooks, by what came of them",
       labelNames: ["outcome"],
       buckets: DELIVERY_BUCKETS,
+      registers,
+    }),
+    refusals: new Histogram({
+      name: "licet_refusal_propagation_seconds",
+      help: "From a refusal until it was somewhere, by leg: committed, purge, edge, webhook, acknowledgement",
+      labelNames: ["leg"],
+      buckets: REFUSAL_BUCKETS,
       registers,
     }),
     purges: new Histogram({

@@ -1,0 +1,203 @@
+import { type ContentStatus, contentStatusPath, normaliseContentUrl, verifyContentStatus } from "@licet/protocol";
+import { describe, expect, test } from "vitest";
+import {
+  enrolCreator,
+  expectStatus,
+  giveConsent,
+  publishDataset,
+  registerWork,
+  uniqueId,
+} from "../../../test/fixtures/actors.ts";
+import { readKeys, registerWorks } from "../../../test/fixtures/datasets.ts";
+import { startPlatform } from "../../../test/fixtures/platform.ts";
+
+const platform = await startPlatform({ compactionSeconds: undefined });
+const { db } = platform.server.ctx;
+
+const newUrl = (): string => `https://works.example/${uniqueId("w-")}`;
+
+function pathOf(url: string): string {
+  const normalised = normaliseContentUrl(url);
+  if (!normalised.ok) throw new Error(normalised.refusal.detail);
+  return contentStatusPath(normalised.value);
+}
+
+/** Until everything that was published and revised is rendered. */
+async function rendered(): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const waiting = await db
+          .selectFrom("unhandled_event")
+          .select("event_id")
+          .where("queue", "=", "content-status")
+          .execute();
+        return waiting.length + (await db.selectFrom("content_status_order").select("dataset_id").execute()).length;
+      },
+      { timeout: 30_000, interval: 20 },
+    )
+    .toBe(0);
+}
+
+/** The content status of an address, verified as an edge does. */
+async function statusOf(url: string): Promise<ContentStatus> {
+  await rendered();
+  const keys = await readKeys(platform);
+  const answer = expectStatus(await platform.anonymous.get(pathOf(url)), 200);
+  const now = Math.floor(platform.clock.nowMs() / 1_000);
+  const verified = await verifyContentStatus(answer.text, { url, keys, now });
+  if (!verified.ok) throw new Error(`${verified.refusal.code}: ${verified.refusal.detail}`);
+  return verified.value;
+}
+
+async function publishedWork(url = newUrl()) {
+  const creator = await enrolCreator(platform);
+  const work = await registerWork(platform, creator.creatorId, { canonical_url: url });
+  const { jti, claims } = await giveConsent(creator);
+  const { dataset_id } = await publishDataset(platform, [work]);
+  return { creator, work, jti, claims, datasetId: String(dataset_id), url };
+}
+
+describe("a content status", () => {
+  test("says of a work's address which datasets hold it, and where their standing is read", async () => {
+    const { work, jti, claims, datasetId, url } = await publishedWork();
+    const item = expectStatus(await platform.operator.get(`/api/v1/content/${work}`), 200).body;
+    const manifest = expectStatus(await platform.anonymous.get(`/datasets/${datasetId}/manifest.json`), 200).body;
+    expect(await statusOf(url)).toMatchObject({
+      url,
+      content_id: work,
+      modality: "text",
+      status: item.status,
+      grants: [
+        {
+          dataset_id: datasetId,
+          version: 1,
+          scope: ["training"],
+          jti,
+          expires_at: new Date(claims.exp * 1_000).toISOString().replace(".000Z", "Z"),
+          dataset_status: manifest.status_reference,
+          consent_status: claims.status,
+        },
+      ],
+    });
+  });
+
+  test("is not there for an address that no dataset holds", async () => {
+    const creator = await enrolCreator(platform);
+    const url = newUrl();
+    await registerWork(platform, creator.creatorId, { canonical_url: url });
+    await rendered();
+    const answer = expectStatus(await platform.anonymous.get(pathOf(url)), 404);
+    expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+  });
+
+  test("is not changed by a revocation, which is a bit in a list", async () => {
+    const { creator, jti, url } = await publishedWork();
+    const before = await statusOf(url);
+    expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`), 200);
+    expect(await statusOf(url)).toEqual(before);
+  });
+
+  test("names every dataset that holds the work, the newest first, and none once a compacted version lacks it", async () => {
+    const { creator, work, datasetId, url } = await publishedWork();
+    const stays = await registerWork(platform, creator.creatorId);
+    await giveConsent(creator);
+    expectStatus(
+      await platform.operator.post("/api/v1/datasets", {
+        dataset_id: datasetId,
+        name: "Sample collection",
+        content_items: [{ content_id: work }, { content_id: stays }],
+        pricing: { model_use: "per-token:0.0001" },
+      }),
+      201,
+    );
+    platform.clock.advance(2);
+    const { dataset_id: second } = await publishDataset(platform, [work]);
+    const both = await statusOf(url);
+    expect(both.grants.map(({ dataset_id, version }) => [dataset_id, version])).toEqual([
+      [second, 1],
+      [datasetId, 2],
+    ]);
+    expectStatus(
+      await creator.caller.post(`/api/v1/creators/${creator.creatorId}/revocations`, { content_id: work }),
+      200,
+    );
+    expectStatus(await platform.operator.post(`/api/v1/datasets/${datasetId}/compact`), 201);
+    expect((await statusOf(url)).grants.map(({ dataset_id }) => dataset_id)).toEqual([second]);
+  });
+
+  test("grants nothing where two works are registered at two spellings of one address", async () => {
+    const { url } = await publishedWork();
+    const other = url.replace("https:", "http:");
+    expect((await statusOf(url)).grants).toHaveLength(1);
+    await publishedWork(other);
+    expect((await statusOf(url)).grants).toEqual([]);
+  });
+
+  test("follows a work that becomes one of another kind", async () => {
+    const { creator, work, url } = await publishedWork();
+    expect(await statusOf(url)).toMatchObject({ modality: "text" });
+    const revised = { content_id: work, canonical_url: url, mime_type: "image/png" };
+    const item = {
+      creator_id: creator.creatorId,
+      sha256: "a".repeat(64),
+      created_at: "2025-11-01T12:00:00Z",
+      ...revised,
+    };
+    expectStatus(await platform.operator.post("/api/v1/content", item), 200);
+    expect(await statusOf(url)).toMatchObject({ modality: "image", content_id: work });
+  });
+});
+
+describe("a content status is good for a day", () => {
+  test("and signed again on reading once half of it is over, or another key signs", async () => {
+    const { url } = await publishedWork();
+    const first = await statusOf(url);
+    expect(Date.parse(first.expires_at) - Date.parse(first.checked_at)).toBe(86_400_000);
+    platform.clock.advance(6 * 3_600);
+    expect((await statusOf(url)).seq).toBe(first.seq);
+    platform.clock.advance(7 * 3_600);
+    const second = await statusOf(url);
+    expect(second.seq).toBe(first.seq + 1);
+    expectStatus(await platform.operator.post("/api/v1/keys/rotations", { purposes: ["document"] }), 201);
+    platform.clock.advance(61);
+    const third = await statusOf(url);
+    expect(third.seq).toBe(second.seq + 1);
+    expect(third.grants).toEqual(first.grants);
+    expect((await statusOf(url)).seq).toBe(third.seq);
+  });
+});
+
+describe("a large dataset", () => {
+  test("is rendered in steps, and a crash in the middle loses none of them", async () => {
+    const creator = await enrolCreator(platform);
+    const works = await registerWorks(platform, creator.creatorId, 250);
+    await giveConsent(creator);
+    const { dataset_id } = await publishDataset(platform, works);
+    await rendered();
+    const seqs = async (): Promise<ReadonlyMap<string, number>> => {
+      const rows = await db
+        .selectFrom("document")
+        .innerJoin("content_status", (join) => join.onTrue())
+        .select(["content_id", "url", "path", "seq"])
+        .where("kind", "=", "content-status")
+        .where("content_id", "in", works)
+        .execute();
+      return new Map(
+        rows.filter(({ path, url }) => path === contentStatusPath(url)).map(({ content_id, seq }) => [content_id, seq]),
+      );
+    };
+    const before = await seqs();
+    expect(before.size).toBe(250);
+    // What a server leaves that died after its second step, and whose lease is over.
+    const ordered = works.toSorted();
+    await db
+      .insertInto("content_status_order")
+      .values({ dataset_id, after_content_id: ordered[199] ?? "", ordered_at_ms: 1, lease_until_ms: 1 })
+      .execute();
+    await rendered();
+    const after = await seqs();
+    const again = ordered.filter((id) => after.get(id) !== before.get(id));
+    expect(again).toEqual(ordered.slice(200));
+  });
+});

@@ -1,0 +1,33 @@
+import { EDGE_REFRESH_PATH } from "@licet/protocol";
+import { expect, test } from "vitest";
+import { expectStatus } from "../../../test/fixtures/actors.ts";
+import { freePort, startPlatform } from "../../../test/fixtures/platform.ts";
+import { publishCollection, withdraw } from "../../../test/fixtures/purges.ts";
+import { startSink } from "../../../test/fixtures/webhook-sink.ts";
+
+const edge = await startSink();
+const dead = `http://127.0.0.1:${await freePort()}`;
+const platform = await startPlatform({ purges: { targets: [], edges: [new URL(edge.url("")), new URL(dead)] } });
+edge.reply(EDGE_REFRESH_PATH, ({ body }) => {
+  const { seq, paths } = JSON.parse(body);
+  return { status: 200, body: JSON.stringify({ seq, refreshed: paths.length, known: false }) };
+});
+
+test("the timeline says when each edge was refreshed, and which is not there", async () => {
+  const collection = await publishCollection(platform, 1);
+  const id = await withdraw(platform, collection, collection.contentIds[0] ?? "");
+  const entriesOf = async (): Promise<readonly Record<string, unknown>[]> => {
+    const { body } = expectStatus(await platform.operator.get(`/api/v1/revocations/${id}`), 200);
+    return body.entries.filter((entry: { readonly leg: string }) => entry.leg === "edge");
+  };
+  await expect
+    .poll(async () => (await entriesOf()).map(({ state, last_error }) => [state, typeof last_error].join()).sort(), {
+      timeout: 20_000,
+      interval: 50,
+    })
+    .toEqual(["done,undefined", "waiting,string"]);
+  const [refreshed, away] = (await entriesOf()).toSorted((left) => (left["state"] === "done" ? -1 : 1));
+  expect(refreshed).toMatchObject({ target: `edge:http://${edge.host}`, took_ms: expect.any(Number) });
+  expect(away).toMatchObject({ target: `edge:${dead}` });
+  expect(away).not.toHaveProperty("took_ms");
+});
