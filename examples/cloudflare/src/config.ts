@@ -1,0 +1,43 @@
+import { CLOUDFLARE_LIMITS } from "./purge-api.ts";
+
+/** What stands for Cloudflare on this machine. */
+export interface CloudflareConfig {
+  /** `LICET_…`: the settings of the Worker. */
+  readonly worker: Readonly<Record<string, string>>;
+  /** The site's address as the world knows it. */
+  readonly site: string;
+  readonly plan: keyof typeof CLOUDFLARE_LIMITS;
+  /** No purge succeeds. */
+  readonly isPurgeDown: boolean;
+  /** Stop when standard input closes, so that a killed parent leaves no orphan. */
+  readonly exitWithParent: boolean;
+}
+
+export function readConfig(env: NodeJS.ProcessEnv = process.env): CloudflareConfig {
+  const site = env["CLOUDFLARE_SITE"] ?? "";
+  if (!URL.canParse(site)) throw new Error(`CLOUDFLARE_SITE: expected the origin of a site, got ${site || "none"}`);
+  const plan = planOf(env["CLOUDFLARE_PLAN"] ?? "enterprise");
+  return {
+    worker: Object.fromEntries(
+      Object.entries(env).flatMap(([name, value]): [string, string][] =>
+        name.startsWith("LICET_") && value !== undefined ? [[name, value]] : [],
+      ),
+    ),
+    site: new URL(site).origin,
+    plan,
+    isPurgeDown: env["CLOUDFLARE_PURGE_DOWN"] === "1",
+    exitWithParent: env["CLOUDFLARE_EXIT_WITH_PARENT"] === "1",
+  };
+}
+
+function planOf(text: string): CloudflareConfig["plan"] {
+  switch (text) {
+    case "free":
+    case "pro":
+    case "business":
+    case "enterprise":
+      return text;
+    default:
+      throw new Error(`CLOUDFLARE_PLAN: expected ${Object.keys(CLOUDFLARE_LIMITS).join(", ")}, got ${text}`);
+  }
+}
