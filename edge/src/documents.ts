@@ -11,6 +11,7 @@ import {
   contentStatusPath,
   parseInstant,
   parseJsonObject,
+  refuse,
   verifyContentStatus,
   verifyKeySet,
   verifyStatusList,
@@ -356,9 +357,25 @@ async function refresh(reader: Reader, paths: readonly string[]): Promise<readon
   return failed.filter((path) => path !== undefined);
 }
 
-/** What is behind a path that was pushed. A content status is read when it is asked for, since its path does not say of what it is. */
+/** What is behind a path that was pushed; what an edge has no use for is not fetched. */
 async function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>> {
   if (path === KEYS_PATH) return readKeys(reader);
   if (path.startsWith("/status-lists/")) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
+  if (path.startsWith("/.well-known/content-status/")) return readSigned(reader, pushedContentStatusKind(path));
   return { state: "absent" };
+}
+
+/** A content status whose address is not known beforehand: it says it itself, and must be where that address leads. */
+function pushedContentStatusKind(path: string): Kind<ContentStatus> {
+  return {
+    path,
+    maxBytes: MAX_CONTENT_STATUS_BYTES,
+    verify: async (text, keys, now) => {
+      const document = parseJsonObject(text);
+      const url = document.ok ? document.value["url"] : undefined;
+      return typeof url === "string" && contentStatusPath(url) === path
+        ? contentStatusKind(url).verify(text, keys, now)
+        : refuse("document_invalid", "expected the content status of the address that its path is the hash of");
+    },
+  };
 }

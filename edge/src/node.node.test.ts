@@ -1,4 +1,4 @@
-import { STATUS, canonicalize, formatInstant, signEdgeRefresh } from "@licet/protocol";
+import { STATUS, canonicalize, contentStatusPath, formatInstant, signEdgeRefresh } from "@licet/protocol";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { readEdgeConfig } from "./config.ts";
 import { startNodeEdge } from "./node.ts";
 import { openStand } from "./testing/stage.ts";
-import { PLACES, openPlatform, now } from "./testing/test-platform.ts";
+import { PLACES, WORK_URL, now, openPlatform } from "./testing/test-platform.ts";
 import { GPTBOT, PERSON, type World, openWorld, outcomeOf } from "./testing/world.ts";
 
 const REFRESH = "/.well-known/licet-refresh";
@@ -42,6 +42,18 @@ describe("a refresh by push", () => {
     const pushed = await push(world, await refreshOf(world));
     expect([pushed.status, JSON.parse(pushed.text)]).toEqual([200, { seq: 1, refreshed: 1, known: false }]);
     expect(outcomeOf(await ask([license]))).toEqual({ status: 403, code: "consent_revoked" });
+  });
+
+  test("brings a content status and what else is new, and passes over what an edge does not read", async () => {
+    const world = await openWorld({ LICET_EDGE_TTL_SECONDS: "15" });
+    const license = await world.bearing();
+    await world.ask([license]);
+    await world.platform.publishContent({ grants: [] }, { seq: 2 });
+    const path = contentStatusPath(WORK_URL);
+    const pushed = await push(world, await refreshOf(world, { paths: [path, "/datasets/ds_1/manifest.json"] }));
+    expect(JSON.parse(pushed.text)).toEqual({ seq: 1, refreshed: 2, known: false });
+    await world.platform.stand.shut();
+    expect(outcomeOf(await world.ask([license]))).toEqual({ status: 403, code: "license_not_for_work" });
   });
 
   test("is known again when it comes twice, and fetches nothing then", async () => {

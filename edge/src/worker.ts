@@ -80,9 +80,20 @@ function cachedDocuments({ address }: EdgeConfig): DocumentCache {
         ? { status: found.status, text, etag: found.headers.get(HELD_ETAG) ?? undefined, fetchedAtMs }
         : undefined;
     },
-    write: (key, held, tags) => cacheApi().put(urlOf(key), responseOf(held, tags)),
+    write: (key, held, tags) => cacheApi().put(urlOf(key), responseOf(held, tags ?? tagsOf(key))),
     forget: async (key) => void (await cacheApi().delete(urlOf(key))),
   };
+}
+
+/** The platform's tags by path. Its own header is lost where the platform is itself behind Cloudflare, which keeps it from readers. */
+const TAGS_BY_PATH: readonly (readonly [RegExp, string])[] = [
+  [/^\/status-lists\//, "licet,licet-revocations"],
+  [/^\/\.well-known\/keys\.json$/, "licet,licet-keys"],
+  [/^\//, "licet"],
+];
+
+function tagsOf(key: string): string | undefined {
+  return TAGS_BY_PATH.find(([path]) => path.test(key))?.[1];
 }
 
 function responseOf({ status, text, etag, fetchedAtMs }: HeldDocument, tags: string | undefined): Response {
