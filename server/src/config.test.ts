@@ -46,6 +46,7 @@ describe("without settings", () => {
       sessionSeconds: 12 * 3_600,
       rateLimits: DEFAULT_RATE_LIMITS,
       interactionRetentionDays: 365,
+      propagationDays: 30,
       drainSeconds: 10,
       compactionSeconds: 86_400,
       keyRotationSeconds: 31_536_000,

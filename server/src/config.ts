@@ -1,5 +1,6 @@
 import { decodeBase64url, isOrigin } from "@licet/protocol";
 import { join, resolve } from "node:path";
+import { type DatabaseLimits, readDatabaseLimits } from "./database-config.ts";
 import { ENVIRONMENT, LOG_LEVELS } from "./environment.ts";
 import { type TrustedProxies, trustedProxiesOf } from "./http/trusted-proxies.ts";
 import { isLoopback } from "./loopback.ts";
@@ -77,14 +78,6 @@ export interface Config {
   readonly exitWithParent: boolean;
 }
 
-export interface DatabaseLimits {
-  /** Connections at once, beside those of the job queue and the one that listens. */
-  readonly poolSize: number;
-  readonly statementSeconds: number;
-  readonly lockSeconds: number;
-  readonly idleTransactionSeconds: number;
-}
-
 export interface TlsFiles {
   readonly certPath: string;
   readonly keyPath: string;
@@ -152,7 +145,10 @@ export function readConfig(env: Environment): Config {
     keyRotationSeconds: readNumber(env, "LICET_KEY_ROTATION_DAYS", 365, KEY_ROTATION_DAYS) * 86_400 || undefined,
     drainSeconds: readNumber(env, "LICET_DRAIN_SECONDS", 10, { min: 0, max: 600 }),
     unreadySeconds: readNumber(env, "LICET_UNREADY_SECONDS", 0, { min: 0, max: 600 }),
-    databaseLimits: readDatabaseLimits(env),
+    databaseLimits: readDatabaseLimits(
+      (name, fallback, range) => readNumber(env, name, fallback, range),
+      refuseSetting,
+    ),
     copiesFolder: readPath(env, "LICET_COPIES_DIR"),
     documentMemoryBytes: readNumber(env, "LICET_DOCUMENT_MEMORY_MB", 256, { min: 1, max: 65_536 }) * 1_048_576,
     tls,
@@ -289,21 +285,6 @@ function readDatabaseUrl(text: string | undefined): string | undefined {
   if (!/^postgres(ql)?:\/\//.test(text))
     throw new ConfigError("DATABASE_URL: expected postgres://…, got another scheme");
   return text;
-}
-
-function readDatabaseLimits(env: Environment): DatabaseLimits {
-  const statementSeconds = readNumber(env, "LICET_STATEMENT_SECONDS", 60, { min: 1, max: 3_600 });
-  const lockSeconds = readNumber(env, "LICET_LOCK_SECONDS", 20, { min: 1, max: 3_600 });
-  if (lockSeconds > statementSeconds)
-    throw new ConfigError(
-      `LICET_LOCK_SECONDS: expected at most LICET_STATEMENT_SECONDS (${statementSeconds}), which the waiting counts towards, got ${lockSeconds}`,
-    );
-  return {
-    poolSize: readNumber(env, "LICET_DATABASE_POOL", 10, { min: 2, max: 1_000 }),
-    statementSeconds,
-    lockSeconds,
-    idleTransactionSeconds: readNumber(env, "LICET_IDLE_TRANSACTION_SECONDS", 60, { min: 1, max: 3_600 }),
-  };
 }
 
 function readMasterKeyPath(env: Environment): string | undefined {

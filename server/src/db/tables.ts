@@ -8,6 +8,7 @@ import type { PaymentTables } from "./payment-tables.ts";
 import type { PropagationTables } from "./propagation-tables.ts";
 import type { PurgeTables } from "./purge-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
+import type { WebhookTables } from "./webhook-tables.ts";
 
 /** Who reads an event in the feed; `from-…` marks where an audience may begin to read. */
 export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marketplace" | "from-version" | "from-offer";
@@ -22,7 +23,8 @@ export interface Tables
     PaymentTables,
     PropagationTables,
     PurgeTables,
-    ReportingTables {
+    ReportingTables,
+    WebhookTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
@@ -107,25 +109,6 @@ export interface Tables
     suspended_at: number;
   };
   revocation: { sequence: number; jti: string; revoked_at: number; listed_until: number };
-  webhook_endpoint: WebhookEndpointTable;
-  webhook_old_secret: {
-    endpoint_id: string;
-    sealed_secret: Uint8Array;
-    replaced_at_ms: number;
-    valid_until_ms: number;
-  };
-  webhook_sequence: { endpoint_id: string; dataset_id: string; sequence: number };
-  webhook_delivery: WebhookDeliveryTable;
-  webhook_attempt: {
-    endpoint_id: string;
-    dataset_id: string;
-    sequence: number;
-    attempt: number;
-    at_ms: number;
-    duration_ms: number;
-    status: number | null;
-    error: string | null;
-  };
   rate_limit: { key: string; points: number; expire: number | null };
   upstream: UpstreamTable;
   upstream_work: {
@@ -323,40 +306,6 @@ interface ReceiptPullTable {
   last_error: string | null;
   failures: Generated<number>;
   next_at_ms: number;
-}
-
-interface WebhookEndpointTable {
-  endpoint_id: string;
-  marketplace_id: string;
-  url: string;
-  sealed_secret: Uint8Array;
-  created_at: number;
-  disabled_at: number | null;
-  description: Generated<string>;
-  changes: string | null;
-  key_signed: Generated<boolean>;
-  failing_since_ms: number | null;
-  warned_at_ms: number | null;
-  disabled_reason: "operator" | "marketplace" | "gone" | "failing" | "restored" | null;
-  deleted_at: number | null;
-}
-
-interface WebhookDeliveryTable {
-  endpoint_id: string;
-  dataset_id: string;
-  sequence: number;
-  message_id: string;
-  event_id: string | null;
-  change: string;
-  subject: string;
-  refusing: boolean;
-  body: string;
-  state: "waiting" | "delivered" | "failed";
-  attempts: number;
-  next_attempt_at_ms: number | null;
-  delivered_at_ms: number | null;
-  created_at_ms: number;
-  attempts_before: Generated<number>;
 }
 
 interface UpstreamTable {

@@ -78,19 +78,14 @@ export function createDocuments(parts: DocumentsParts): Documents {
     return held !== undefined && (notices.isCurrent() || isImmutable(held)) ? held : undefined;
   }
 
-  /** By the signer in memory, which another server may have replaced a moment ago. */
-  function isDueHere(held: ServedDocument): boolean {
-    return isDue(held, now()) || isSignedBefore(held, parts.signingKeys.signerFor("document").kid);
-  }
-
   function peek(path: string): ServedDocument | undefined {
     const held = heldOf(path);
-    return held !== undefined && !isDueHere(held) ? held : undefined;
+    return held !== undefined && !isDueHere(parts, held) ? held : undefined;
   }
 
   async function read(path: string): Promise<ServedDocument | undefined> {
     const held = heldOf(path) ?? (await readThrough(path));
-    return held === undefined || !isDueHere(held) ? held : signAgainOnce(held);
+    return held === undefined || !isDueHere(parts, held) ? held : signAgainOnce(held);
   }
 
   async function readThrough(path: string): Promise<ServedDocument | undefined> {
@@ -158,6 +153,12 @@ function isDue(document: ServedDocument, now: number): boolean {
   return (
     document.lifetime !== undefined && isHalfLifeOver(document.lifetime.checkedAt, document.lifetime.expiresAt, now)
   );
+}
+
+/** By the signer in memory, which another server may have replaced a moment ago. */
+function isDueHere({ clock, signingKeys }: DocumentsParts, held: ServedDocument): boolean {
+  const now = Math.floor(clock.nowMs() / 1_000);
+  return isDue(held, now) || isSignedBefore(held, signingKeys.signerFor("document").kid);
 }
 
 /** True for a document that lives long and is not by the key that signs now. */

@@ -137,7 +137,7 @@ describe("the table", () => {
     }
   });
 
-  test("lets strangers change nothing, and marketplaces write licenses, receipts, remediations, their keys and their webhooks only", () => {
+  test("lets strangers change nothing, and marketplaces write licenses, receipts, remediations, acknowledgements, their keys and their webhooks only", () => {
     const writing = routes.filter(({ name }) => !name.startsWith("GET "));
     // Who speaks there is told by a signature, which is looked at before anything is written.
     expect(writing.filter(({ rule }) => rule.anyone === true).map(({ name }) => name)).toEqual([
@@ -145,6 +145,7 @@ describe("the table", () => {
       "POST /webhooks/consent-updated",
     ]);
     expect(writing.filter(({ rule }) => rule.marketplace !== undefined).map(({ name }) => name)).toEqual([
+      "POST /api/v1/revocations/{id}/acknowledgements",
       "POST /api/v1/marketplaces/{id}/receipt-keys",
       "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/retire",
       "POST /api/v1/marketplaces/{id}/receipt-keys/{kid}/revoke",

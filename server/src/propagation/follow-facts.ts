@@ -49,7 +49,7 @@ export interface AskedMarketplace {
 }
 
 /** An acknowledgement that is waited for. */
-export function acknowledgementLeg(eventId: string, { marketplace_id, dataset_id }: AskedMarketplace): FoundLeg {
+function acknowledgementLeg(eventId: string, { marketplace_id, dataset_id }: AskedMarketplace): FoundLeg {
   return {
     event_id: eventId,
     leg: "acknowledgement",

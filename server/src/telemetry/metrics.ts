@@ -138,6 +138,7 @@ function countedBy(counterOf: (kind: string, from: string) => Counter.Internal):
 function createCounters(registry: Registry) {
   const registers = [registry];
   return {
+    ...createRefusalCounters(registry),
     requests: new Histogram({
       name: "licet_http_request_duration_seconds",
       help: "Requests by route template and status",
@@ -165,6 +166,32 @@ function createCounters(registry: Registry) {
       buckets: DELIVERY_BUCKETS,
       registers,
     }),
+    sweeps: new Histogram({
+      name: "licet_sweep_duration_seconds",
+      help: "Runs of what is done again and again",
+      labelNames: ["sweep", "outcome"],
+      buckets: SWEEP_BUCKETS,
+      registers,
+    }),
+    lastSweeps: new Gauge({
+      name: "licet_sweep_last_done_timestamp_seconds",
+      help: "When a sweep last ended well",
+      labelNames: ["sweep"],
+      registers,
+    }),
+    rateLimited: new Counter({
+      name: "licet_rate_limited_total",
+      help: "Requests refused because a bucket was empty",
+      labelNames: ["bucket"],
+      registers,
+    }),
+  };
+}
+
+/** How refusals get everywhere. */
+function createRefusalCounters(registry: Registry) {
+  const registers = [registry];
+  return {
     refusals: new Histogram({
       name: "licet_refusal_propagation_seconds",
       help: "From a refusal until it was somewhere, by leg: committed, purge, edge, webhook, acknowledgement",
@@ -183,25 +210,6 @@ function createCounters(registry: Registry) {
       name: "licet_purge_calls_total",
       help: "Calls to caches and edges, by what came of them",
       labelNames: ["target", "outcome"],
-      registers,
-    }),
-    sweeps: new Histogram({
-      name: "licet_sweep_duration_seconds",
-      help: "Runs of what is done again and again",
-      labelNames: ["sweep", "outcome"],
-      buckets: SWEEP_BUCKETS,
-      registers,
-    }),
-    lastSweeps: new Gauge({
-      name: "licet_sweep_last_done_timestamp_seconds",
-      help: "When a sweep last ended well",
-      labelNames: ["sweep"],
-      registers,
-    }),
-    rateLimited: new Counter({
-      name: "licet_rate_limited_total",
-      help: "Requests refused because a bucket was empty",
-      labelNames: ["bucket"],
       registers,
     }),
   };
