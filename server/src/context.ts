@@ -5,6 +5,7 @@ import type { Db, Trx } from "./db/open-database.ts";
 import type { Notices } from "./db/notifications.ts";
 import type { Sealer } from "./db/sealing.ts";
 import type { Documents } from "./documents/documents.ts";
+import type { Fact } from "./events/write-fact.ts";
 import type { Journal } from "./events/journal.ts";
 import type { Sequencer } from "./events/sequencer.ts";
 import type { Outbound } from "./http/outbound.ts";
@@ -31,6 +32,9 @@ export interface SigningKeys {
   readonly reload: () => Promise<void>;
 }
 
+/** Has done, in the fact that changed what stands in datasets, what else follows from it at once. */
+export type DatasetFollower = (fact: Fact, datasetIds: readonly string[]) => Promise<void>;
+
 /** Everything an operation may need, wired by hand in start-server.ts. */
 export interface Context {
   readonly config: Config;
@@ -43,6 +47,8 @@ export interface Context {
   /** Word between the servers of one database. */
   readonly notices: Notices;
   readonly documents: Documents;
+  /** What a later slice renders of datasets in the same fact: the rights signals. */
+  readonly followDatasets: DatasetFollower;
   readonly journal: Journal;
   /** Gives events their positions in the feed. */
   readonly sequencer: Sequencer;

@@ -49,6 +49,8 @@ import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
+import { followDatasets } from "./signals/follow-datasets.ts";
+import { publishSignals, renderDueSignals } from "./signals/render-due.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
 import { createDatabaseMeasures } from "./telemetry/measure-database.ts";
 import { type Telemetry, createTelemetry } from "./telemetry/telemetry.ts";
@@ -89,6 +91,7 @@ const SWEEP_SECONDS = {
   stripeEvents: 3_600,
   expiry: 2,
   compaction: 5,
+  signals: 1,
   drafts: 30,
   keys: 10,
   periods: 60,
@@ -176,6 +179,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     signingKeys,
     notices,
     documents,
+    followDatasets,
     sequencer: createSequencer({ db, clock, log, notices }),
     journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
     jobs,
@@ -192,6 +196,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await publishBuiltInTerms(ctx);
   await publishBuiltInAgreement(ctx);
   await publishRevocationView(ctx);
+  await publishSignals(ctx);
   const deliveries = startDeliveries(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
   await startWorkers(ctx, deliveries);
@@ -304,6 +309,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.signals, "render rights signals", (signal) => renderDueSignals(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.reconciliation, "reconcile", (signal) => reconcileDue(ctx, signal));

@@ -5,12 +5,13 @@ import type { LicenseTables } from "./license-tables.ts";
 import type { ModelTables } from "./model-tables.ts";
 import type { PaymentTables } from "./payment-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
+import type { SignalTables } from "./signal-tables.ts";
 
 /** Who reads an event in the feed; `from-…` marks where an audience may begin to read. */
 export type FeedAudience = "platform" | "creator" | "dataset" | "offer" | "marketplace" | "from-version" | "from-offer";
 
 /** The columns of every table. Which slice owns which is told in docs/storage.md. */
-export interface Tables extends LedgerTables, LicenseTables, ModelTables, PaymentTables, ReportingTables {
+export interface Tables extends LedgerTables, LicenseTables, ModelTables, PaymentTables, ReportingTables, SignalTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };
   unlogged_event: { event_id: string };
