@@ -49,6 +49,7 @@ import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
+import { answerOlp } from "./signals/answer-olp.ts";
 import { followDatasets } from "./signals/follow-datasets.ts";
 import { publishSignals, renderDueSignals } from "./signals/render-due.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
@@ -202,7 +203,10 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await startWorkers(ctx, deliveries);
   const copies = startCopiesOf(ctx);
   let draining = false;
-  const oauth = await createOauthServer(ctx, listening);
+  const oauth = await createOauthServer(ctx, {
+    mtlsOrigin: listening.mtlsOrigin,
+    answerOlp: (principal, call) => answerOlp(ctx, principal, call),
+  });
   const interactions = createInteractionLog(ctx);
   const readers = createWaitingReaders(ctx);
   const closeMetrics = await answerMetrics(ctx, database);
