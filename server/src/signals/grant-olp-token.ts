@@ -6,6 +6,7 @@ import { requireVersion } from "../datasets/read-dataset.ts";
 import type { OlpAnswer } from "../http/oauth/olp-grants.ts";
 import type { Principal } from "../http/principal.ts";
 import { licenseInputSchema } from "../licenses/license-input.ts";
+import { scopeOf } from "../licenses/lookup.ts";
 import { requestLicense } from "../licenses/request-license.ts";
 import { isCovered } from "./covered-resource.ts";
 import { type OlpErrorCode, olpError } from "./olp-error.ts";
@@ -75,7 +76,7 @@ async function issue(
       access_token: signed.token,
       token_type: "License",
       expires_in: Math.max(1, signed.expiresAt - nowSeconds(ctx)),
-      scope: scope.join(" "),
+      scope: scopeOf(license).join(" "),
       license_id: license.license_id,
       dataset_id: license.dataset_id,
     },

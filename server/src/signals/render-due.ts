@@ -81,9 +81,10 @@ async function renderSubject(ctx: Context, mark: SignalMarkRow): Promise<void> {
     ctx,
     subject === CATALOGUE ? await catalogueTexts(ctx) : await hostTexts(ctx, name),
   );
+  const isNewHost = subject !== CATALOGUE && (await ctx.documents.read(documentPaths.hostRobots(name))) === undefined;
   await writeFact(ctx, async (fact) => {
     for (const [path, changedText] of changed) publishText(fact, path, changedText);
-    if (subject !== CATALOGUE && !(await isServed(ctx, documentPaths.hostRobots(name)))) publishRobots(fact, name);
+    if (isNewHost) publishRobots(fact, name);
     await deleteMark(fact.trx, mark);
     return accept(undefined);
   });
@@ -168,10 +169,6 @@ async function onlyChanged(ctx: Context, texts: Texts): Promise<Texts> {
     if (served === undefined || Buffer.from(served.bytes).toString("utf8") !== text.text) changed.set(path, text);
   }
   return changed;
-}
-
-async function isServed(ctx: Context, path: string): Promise<boolean> {
-  return (await ctx.documents.read(path)) !== undefined;
 }
 
 function publishText(fact: Fact, path: string, { contentType, text, tags }: Text): void {
