@@ -126,7 +126,7 @@ export async function countSignalDatasets(db: Db | Trx, host?: string): Promise<
          ? sql`true`
          : sql`exists (select from signal_work where signal_work.dataset_id = signal_dataset.dataset_id and host = ${host})`
      }`.execute(db);
-  return Number(rows[0]?.count ?? 0);
+  return rows[0]?.count ?? 0;
 }
 
 /** The work that a pattern of ours names in a dataset. */
