@@ -8,7 +8,7 @@ import { type NamedWork, type WorkFilter, countSignalDatasets, findSignalDataset
 import { type TdmLocation, tdmFile, tdmPolicy } from "./tdm-document.ts";
 
 /** Where licenses are to be had: the `server` of our RSL documents. */
-export function olpServer({ origin }: Pick<Context, "origin">): string {
+function olpServer({ origin }: Pick<Context, "origin">): string {
   return `${origin}/olp`;
 }
 
