@@ -21,6 +21,7 @@ const SLICES = [
   "ledger",
   "agreements",
   "licenses",
+  "signals",
   "receipts",
   "invoices",
   "payouts",

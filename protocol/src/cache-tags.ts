@@ -16,6 +16,8 @@ export const cacheTags = {
   keys: "licet-keys",
   terms: "licet-terms",
   agreements: "licet-agreements",
+  /** What is said in the formats of others: robots.txt, tdmrep.json and its policies, RSL documents. */
+  signals: "licet-signals",
   /** The documents of one dataset. Responses that hold works do not carry it. */
   dataset: (datasetId: string) => `licet-dataset-${hashOf(datasetId)}`,
   /** Every response that holds a registered work. */

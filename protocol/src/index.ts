@@ -34,6 +34,7 @@ export * from "./public-address.ts";
 export * from "./public-url.ts";
 export * from "./refusal.ts";
 export * from "./revocation-view.ts";
+export * from "./scope-mappings.ts";
 export * from "./scope.ts";
 export * from "./shape.ts";
 export * from "./signature.ts";

@@ -6,6 +6,7 @@ import type { Notices } from "./db/notifications.ts";
 import type { Sealer } from "./db/sealing.ts";
 import type { Documents } from "./documents/documents.ts";
 import type { CommitTimes } from "./events/commit-times.ts";
+import type { Fact } from "./events/write-fact.ts";
 import type { Journal } from "./events/journal.ts";
 import type { Sequencer } from "./events/sequencer.ts";
 import type { Outbound } from "./http/outbound.ts";
@@ -32,6 +33,9 @@ export interface SigningKeys {
   readonly reload: () => Promise<void>;
 }
 
+/** Has done, in the fact that changed what stands in datasets, what else follows from it at once. */
+export type DatasetFollower = (fact: Fact, datasetIds: readonly string[]) => Promise<void>;
+
 /** Everything an operation may need, wired by hand in start-server.ts. */
 export interface Context {
   readonly config: Config;
@@ -44,6 +48,8 @@ export interface Context {
   /** Word between the servers of one database. */
   readonly notices: Notices;
   readonly documents: Documents;
+  /** What a later slice renders of datasets in the same fact: the rights signals. */
+  readonly followDatasets: DatasetFollower;
   readonly journal: Journal;
   readonly commits: CommitTimes;
   /** Gives events their positions in the feed. */

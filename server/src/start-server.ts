@@ -57,6 +57,9 @@ import { publishRevocationView } from "./revocations/render-view.ts";
 import { followFact, forgetOldLegs, lookAtDueFacts } from "./propagation/follow-facts.ts";
 import { publishPropagation } from "./propagation/publish-propagation.ts";
 import { createTimelineStreams } from "./propagation/timeline-streams.ts";
+import { answerOlp } from "./signals/answer-olp.ts";
+import { followDatasets } from "./signals/follow-datasets.ts";
+import { publishSignals, renderDueSignals } from "./signals/render-due.ts";
 import { publishBuiltInTerms } from "./terms/publish-terms.ts";
 import { createDatabaseMeasures } from "./telemetry/measure-database.ts";
 import { type Telemetry, createTelemetry } from "./telemetry/telemetry.ts";
@@ -102,6 +105,7 @@ const SWEEP_SECONDS = {
   expiry: 2,
   compaction: 5,
   contentStatuses: 1,
+  signals: 1,
   drafts: 30,
   keys: 10,
   periods: 60,
@@ -189,6 +193,7 @@ export async function createContext(parts: ContextParts): Promise<Context> {
     signingKeys,
     notices,
     documents,
+    followDatasets,
     sequencer: createSequencer({ db, clock, log, notices }),
     commits: createCommitTimes({ db, clock, log }),
     journal: createJournal({ db, folder: config.journalFolder, origin, clock, log }),
@@ -207,13 +212,17 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   await publishBuiltInAgreement(ctx);
   await publishRevocationView(ctx);
   await publishPropagation(ctx);
+  await publishSignals(ctx);
   const deliveries = startDeliveries(ctx);
   const purges = startPurges(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
   await startWorkers(ctx, deliveries, purges);
   const copies = startCopiesOf(ctx);
   let draining = false;
-  const oauth = await createOauthServer(ctx, listening);
+  const oauth = await createOauthServer(ctx, {
+    mtlsOrigin: listening.mtlsOrigin,
+    answerOlp: (principal, call) => answerOlp(ctx, principal, call),
+  });
   const interactions = createInteractionLog(ctx);
   const readers = createWaitingReaders(ctx);
   const streams = createTimelineStreams();
@@ -337,6 +346,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries, purges: Purges
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire consents", () => expireConsents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.expiry, "expire licenses", () => expireLicenses(ctx));
   ctx.jobs.every(SWEEP_SECONDS.compaction, "compact datasets", () => compactDueDatasets(ctx));
+  ctx.jobs.every(SWEEP_SECONDS.signals, "render rights signals", (signal) => renderDueSignals(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.periods, "close months", () => closeDuePeriods(ctx));
   ctx.jobs.every(SWEEP_SECONDS.rollups, "count usage and earnings", (signal) => countRollups(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.reconciliation, "reconcile", (signal) => reconcileDue(ctx, signal));

@@ -33,6 +33,68 @@ export async function readGrantGroups(
   return rows;
 }
 
+/** A work of a version that stands, as far as signals and licenses name it. */
+export interface OfferedWork {
+  readonly position: number;
+  readonly content_id: string;
+  readonly jti: string;
+  readonly url: string;
+  readonly mime_type: string;
+}
+
+const OFFERED = sql`
+  dataset_item.position, dataset_item.content_id, dataset_item.jti,
+  item::json ->> 'canonical_url' as url, item::json ->> 'mime_type' as mime_type
+    from dataset_item
+    join consent on consent.jti = dataset_item.jti and consent.state = 'active'
+    join content_item on content_item.content_id = dataset_item.content_id
+     and content_item.withdrawn_at is null and content_item.suspended_at is null`;
+
+/** The first works of a version that stand, by position. */
+export async function readOfferedWorks(
+  db: Db | Trx,
+  { dataset_id, version }: VersionName,
+  limit: number,
+): Promise<readonly OfferedWork[]> {
+  const { rows } = await sql<OfferedWork>`
+    select ${OFFERED}
+     where dataset_item.dataset_id = ${dataset_id} and dataset_item.version = ${version}
+     order by position limit ${limit}`.execute(db);
+  return rows;
+}
+
+/** The work of a version at a URL, if it is one and stands. */
+export async function findOfferedWork(
+  db: Db | Trx,
+  { dataset_id, version }: VersionName,
+  url: string,
+): Promise<OfferedWork | undefined> {
+  const { rows } = await sql<OfferedWork>`
+    select ${OFFERED}
+     where dataset_item.dataset_id = ${dataset_id} and dataset_item.version = ${version}
+       and content_item.canonical_url = ${url} limit 1`.execute(db);
+  return rows[0];
+}
+
+export interface WorkOnConsent {
+  readonly content_id: string;
+  readonly jti: string;
+}
+
+/** Which of these works do not stand, or not on these consents: `<content_id> <jti>`. */
+export async function readFallenWorks(db: Db | Trx, works: readonly WorkOnConsent[]): Promise<ReadonlySet<string>> {
+  if (works.length === 0) return new Set();
+  const { rows } = await sql<WorkOnConsent>`
+    select named.content_id, named.jti
+      from unnest(${works.map((work) => work.content_id)}::text[], ${works.map((work) => work.jti)}::text[])
+             as named (content_id, jti)
+      left join consent on consent.jti = named.jti and consent.state = 'active'
+      left join content_item on content_item.content_id = named.content_id
+       and content_item.withdrawn_at is null and content_item.suspended_at is null
+     where consent.jti is null or content_item.content_id is null`.execute(db);
+  return new Set(rows.map(({ content_id, jti }) => `${content_id} ${jti}`));
+}
+
 /** The distinct beginnings of the works' addresses, up to their first slash: the version's origins, as they were written. */
 export async function readVersionOrigins(
   db: Db | Trx,

@@ -12,7 +12,15 @@ import {
 } from "./store.ts";
 
 /** What other slices may ask of datasets. */
-export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
+export {
+  type GrantGroup,
+  type OfferedWork,
+  findOfferedWork,
+  readFallenWorks,
+  readGrantGroups,
+  readOfferedWorks,
+  readVersionOrigins,
+} from "./grant-store.ts";
 export type { VersionStanding } from "./standing.ts";
 export { readOfferedTo } from "./offer-store.ts";
 export { isSameOffer, offerOf } from "./version-offer.ts";

@@ -38,6 +38,7 @@ export async function refreshDatasets(
     publishCurrent(fact, { dataset, row, standing });
   }
   await saveStates(fact.trx, changes);
+  await fact.ctx.followDatasets(fact, [...states.keys()]);
   return states;
 }
 

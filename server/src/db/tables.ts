@@ -8,6 +8,7 @@ import type { PaymentTables } from "./payment-tables.ts";
 import type { PropagationTables } from "./propagation-tables.ts";
 import type { PurgeTables } from "./purge-tables.ts";
 import type { ReportingTables } from "./reporting-tables.ts";
+import type { SignalTables } from "./signal-tables.ts";
 import type { WebhookTables } from "./webhook-tables.ts";
 
 /** Who reads an event in the feed; `from-…` marks where an audience may begin to read. */
@@ -24,6 +25,7 @@ export interface Tables
     PropagationTables,
     PurgeTables,
     ReportingTables,
+    SignalTables,
     WebhookTables {
   event: { id: string; type: string; at_ms: number; aggregate: string; commitment: Uint8Array };
   event_body: { event_id: string; salt: Uint8Array; body: string };

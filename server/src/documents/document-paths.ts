@@ -16,7 +16,22 @@ export const documentPaths = {
   terms: (license: string, language?: string) =>
     `/terms/${license.replace(":", "/")}${language === undefined ? "" : `/${language}`}`,
   agreement: (agreement: string) => `/agreements/${agreement.replace(":", "/")}`,
+  robots: "/robots.txt",
+  tdmFile: "/.well-known/tdmrep.json",
+  license: "/license.xml",
+  rslCatalogue: "/rsl/catalogue.xml",
+  rslDataset: (datasetId: string) => `/rsl/datasets/${datasetId}.xml`,
+  tdmPolicy: "/tdm/policy.json",
+  tdmDataset: (datasetId: string) => `/tdm/datasets/${datasetId}.json`,
+  hostRobots: (host: string) => `/rights/${hostSegment(host)}/robots.txt`,
+  hostTdmFile: (host: string) => `/rights/${hostSegment(host)}/tdmrep.json`,
+  hostLicense: (host: string) => `/rights/${hostSegment(host)}/license.xml`,
 } as const;
+
+/** A host as a path says it: `works.example~8443`. */
+function hostSegment(host: string): string {
+  return host.replace(":", "~");
+}
 
 const IDENTIFIER = "(?<identifier>[A-Za-z0-9_.~-]+)";
 
@@ -34,6 +49,14 @@ const PATTERNS: readonly RegExp[] = [
   new RegExp(`^/datasets/${IDENTIFIER}/versions/\\d{1,9}/manifest\\.json$`),
   /^\/terms\/[a-z0-9_]{1,64}\/\d{1,4}\.\d{1,4}(\/[a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$/,
   /^\/agreements\/[a-z0-9_]{1,64}\/\d{1,4}\.\d{1,4}$/,
+  /^\/robots\.txt$/,
+  /^\/\.well-known\/tdmrep\.json$/,
+  /^\/license\.xml$/,
+  /^\/rsl\/catalogue\.xml$/,
+  new RegExp(`^/rsl/datasets/${IDENTIFIER}\\.xml$`),
+  /^\/tdm\/policy\.json$/,
+  new RegExp(`^/tdm/datasets/${IDENTIFIER}\\.json$`),
+  /^\/rights\/[a-z0-9_-]+(\.[a-z0-9_-]+)*(~\d{1,5})?\/(robots\.txt|tdmrep\.json|license\.xml)$/,
 ];
 
 export function isDocumentPath(path: string): boolean {
@@ -52,10 +75,16 @@ const KINDS: readonly (readonly [start: string, kind: string])[] = [
   ["/status-lists/", "status-list"],
   ["/terms/", "terms"],
   ["/agreements/", "agreement"],
+  ["/robots.txt", "rights-signals"],
+  ["/.well-known/tdmrep.json", "rights-signals"],
+  ["/license.xml", "rights-signals"],
+  ["/rsl/", "rights-signals"],
+  ["/tdm/", "rights-signals"],
+  ["/rights/", "rights-signals"],
   [PROPAGATION_PATH, "propagation"],
 ];
 
-/** What kind of document lives at a path, for counting: one of eleven words. */
+/** What kind of document lives at a path, for counting: one of twelve words. */
 export function documentKindOf(path: string): string {
   const known = KINDS.find(([start]) => path.startsWith(start))?.[1];
   return known ?? (path.includes("/versions/") ? "manifest" : "current-manifest");

@@ -35,9 +35,16 @@ export type DocumentContent =
       readonly kind: typeof DID_DOCUMENT;
       readonly content: JsonObject;
       readonly tags: readonly string[];
+    }
+  | {
+      /** Unsigned, in a format of others that has no signature: robots.txt, RSL, TDMRep. */
+      readonly kind: typeof UNSIGNED_TEXT;
+      readonly content: { readonly content_type: string; readonly text: string };
+      readonly tags: readonly string[];
     };
 
 export const DID_DOCUMENT = "did-document";
+export const UNSIGNED_TEXT = "unsigned-text";
 
 /** A document as it is served. Times are seconds since the epoch. */
 export interface ServedDocument {
@@ -70,6 +77,7 @@ const POLICIES: Partial<Record<DocumentContent["kind"], Policy>> = {
   propagation: STATUS,
   [STATUS_LIST_TYP]: STATUS,
   [DID_DOCUMENT]: { clocked: false, changes: true },
+  [UNSIGNED_TEXT]: { clocked: false, changes: true },
   manifest: IMMUTABLE,
   terms: IMMUTABLE,
   agreement: IMMUTABLE,
@@ -114,7 +122,7 @@ export async function renderDocument(document: DocumentContent, frame: RenderFra
     seq: frame.seq,
     bytes,
     etag: `"${createHash("sha256").update(bytes).digest("base64url")}"`,
-    contentType: contentTypeOf(document.kind),
+    contentType: contentTypeOf(document),
     cacheControl: policy.changes ? REVALIDATE : FOREVER,
     cacheTag: document.tags.join(","),
     lifetime: policy.clocked
@@ -128,9 +136,10 @@ function trustSecondsOf(kind: DocumentContent["kind"]): number {
   return kind === "content-status" ? CONTENT_STATUS_TRUST_SECONDS : TRUST_SECONDS;
 }
 
-function contentTypeOf(kind: DocumentContent["kind"]): string {
-  if (kind === STATUS_LIST_TYP) return `application/${STATUS_LIST_TYP}`;
-  return kind === DID_DOCUMENT ? "application/did+json" : "application/json";
+function contentTypeOf(document: DocumentContent): string {
+  if (document.kind === UNSIGNED_TEXT) return document.content.content_type;
+  if (document.kind === STATUS_LIST_TYP) return `application/${STATUS_LIST_TYP}`;
+  return document.kind === DID_DOCUMENT ? "application/did+json" : "application/json";
 }
 
 async function signContent(
@@ -141,6 +150,7 @@ async function signContent(
   if (document.kind === STATUS_LIST_TYP) {
     return Buffer.from(await signStatusList({ ...document.content, iss: origin, seq, iat: now }, signer));
   }
+  if (document.kind === UNSIGNED_TEXT) return Buffer.from(document.content.text);
   if (document.kind === DID_DOCUMENT) return canonicalBytes(document.content);
   if (document.signedAgainAt !== undefined) {
     const again = { ...document.content, ...testMark(signer), type: document.kind, iss: origin };

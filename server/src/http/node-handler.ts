@@ -6,6 +6,7 @@ import { documentKindOf, isDocumentPath } from "../documents/document-paths.ts";
 import { sendDocument } from "../documents/serve-document.ts";
 import { noteRouteOf, observeRequest } from "../telemetry/observe-request.ts";
 import type { Api } from "./api.ts";
+import { olpEndpointOf } from "./oauth/olp-grants.ts";
 import { OAUTH_METADATA_PATH, type OauthServer } from "./oauth/provider.ts";
 import { newRequestId } from "./request-id.ts";
 import { readTarget } from "./request-target.ts";
@@ -18,6 +19,7 @@ const HSTS = "max-age=63072000";
 export interface IssuedToken {
   readonly clientId: string;
   readonly requestId: string;
+  readonly route: "/oauth/token" | "/olp/token";
   /** Milliseconds since the epoch. */
   readonly atMs: number;
   readonly durationMs: number;
@@ -63,7 +65,7 @@ export function createNodeHandler(ctx: Context, { oauth, api, onTokenIssued }: H
       return void answerDocument(ctx, request, response, path);
     }
     if (isOauthPath(path)) {
-      noteRouteOf(request, path === "/oauth/token" ? path : "/oauth");
+      noteRouteOf(request, path === "/oauth/token" || olpEndpointOf(path) !== undefined ? path : "/oauth");
       nameAnswer(ctx, request, response, { level: "info", caller: "oauth" });
       tellOfToken(ctx, request, response, { oauth, onTokenIssued });
       return answerOauth(ctx, oauth, request, response);
@@ -80,16 +82,21 @@ function tellOfToken(
 ): void {
   const atMs = ctx.clock.nowMs();
   const startedMs = performance.now();
+  const route = request.url?.startsWith("/olp/") === true ? "/olp/token" : "/oauth/token";
   response.on("finish", () => {
     const clientId = oauth.clientOf(request);
     const durationMs = Math.round(performance.now() - startedMs);
     if (clientId !== undefined)
-      onTokenIssued({ clientId, requestId: String(response.getHeader("x-request-id")), atMs, durationMs });
+      onTokenIssued({ clientId, requestId: String(response.getHeader("x-request-id")), route, atMs, durationMs });
   });
 }
 
 function answerOauth(ctx: Context, oauth: OauthServer, request: IncomingMessage, response: ServerResponse): void {
-  const path = (request.url ?? "/").split("?", 1)[0];
+  const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+  if (olpEndpointOf(path) !== undefined && request.method !== "POST") {
+    const { refusal } = refuse("method_not_allowed", `expected POST, got ${request.method}`);
+    return sendRefusal(ctx, response, refusal, { allow: "POST" });
+  }
   try {
     if (!oauth.handle(request, response))
       sendRefusal(ctx, response, refuse("not_found", `there is nothing at ${path}`).refusal);
@@ -100,7 +107,7 @@ function answerOauth(ctx: Context, oauth: OauthServer, request: IncomingMessage,
 }
 
 function isOauthPath(path: string): boolean {
-  return path === "/oauth" || path.startsWith("/oauth/") || path === OAUTH_METADATA_PATH;
+  return /^\/(oauth|olp)(\/|$)/.test(path) || path === OAUTH_METADATA_PATH;
 }
 
 interface AnswerLog {

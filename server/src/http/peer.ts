@@ -32,6 +32,11 @@ export function peerOf(request: IncomingMessage): Peer {
   return peers.get(request) ?? remotes.get(request.socket)?.alone ?? UNKNOWN;
 }
 
+/** Has a request that stands in for another come from the same peer. */
+export function sharePeer(request: IncomingMessage, standIn: IncomingMessage): void {
+  peers.set(standIn, peerOf(request));
+}
+
 /**
  * Reads what a trusted proxy says about the client, and removes it from the request, as it removes
  * what anybody else says: nothing behind this reads such a header again. Comes before everything,

@@ -39,7 +39,7 @@ export function recordInteractions(ctx: Context, interactions: InteractionLog): 
 export async function recordIssuedToken(
   ctx: Context,
   interactions: InteractionLog,
-  { clientId, requestId, atMs, durationMs }: IssuedToken,
+  { clientId, requestId, route, atMs, durationMs }: IssuedToken,
 ): Promise<void> {
   const client = await findClient(ctx.db, clientId).catch((error: unknown) => {
     ctx.log.warn({ error: String(error) }, "a client that got a token could not be looked up");
@@ -55,7 +55,7 @@ export async function recordIssuedToken(
     creator_id: null,
     upstream_id: null,
     method: "POST",
-    route: "/oauth/token",
+    route,
     dataset_id: null,
     dataset_version: null,
     status: 200,

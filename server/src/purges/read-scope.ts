@@ -28,7 +28,9 @@ const SCOPES: Partial<Record<EventType, ReadScope>> = {
   "dataset.suspended": scopeOfDataset,
   "dataset.withdrawn": scopeOfDataset,
   "dataset.published": async (_ctx, event) =>
-    event.body["version"] === 1 ? NOTHING : { ...NOTHING, tags: [cacheTags.dataset(event.aggregate)] },
+    event.body["version"] === 1
+      ? NOTHING
+      : { ...NOTHING, tags: [cacheTags.signals, cacheTags.dataset(event.aggregate)] },
   "license.revoked": scopeOfLicense,
   "license.expired": scopeOfLicense,
   "key.revoked": async (ctx) => ({
@@ -88,7 +90,11 @@ interface Touched {
 }
 
 function scopeOf({ works, datasetIds, lists }: Touched): Items {
-  const documents = [cacheTags.revocations, ...datasetIds.map(cacheTags.dataset)];
+  const documents = [
+    cacheTags.revocations,
+    ...(datasetIds.length > 0 ? [cacheTags.signals] : []),
+    ...datasetIds.map(cacheTags.dataset),
+  ];
   const paths = lists.map(documentPaths.statusList);
   if (works.length > MAX_WORKS) return { tags: [...documents, cacheTags.contents], urls: [], paths };
   return {

@@ -4,6 +4,7 @@ import type { Context } from "../../context.ts";
 import { nowSeconds } from "../../context.ts";
 import { secretsOf } from "./clients.ts";
 import { errors } from "./library.ts";
+import { OLP_GRANTS } from "./olp-grants.ts";
 import { deleteRecord, findClient, findRecord, saveRecord, saveRecordOnce } from "./store.ts";
 
 /** Where oidc-provider keeps its records, and finds its clients: our own tables. */
@@ -55,7 +56,7 @@ async function findClientMetadata(ctx: Context, clientId: string): Promise<Adapt
     ...(secret === undefined ? {} : { client_secret: secret }),
     client_name: client.name,
     scope: client.scope,
-    grant_types: ["client_credentials"],
+    grant_types: ["client_credentials", ...OLP_GRANTS],
     redirect_uris: [],
     response_types: [],
     token_endpoint_auth_method: client.auth_method,

@@ -4,6 +4,7 @@ import type { Context } from "../../context.ts";
 import { addressKey } from "../address-key.ts";
 import { peerOf } from "../peer.ts";
 import { type Taken, headersOf, refusalOf } from "../rate-limits.ts";
+import { wasAnswered } from "./olp-grants.ts";
 
 /** What is said only to a client that has shown who it is (RFC 9449 section 8). */
 const AFTER_AUTHENTICATION = "use_dpop_nonce";
@@ -38,7 +39,7 @@ function sendTooMany(ctx: Context, koa: KoaContextWithOIDC, taken: Taken): void 
 
 async function takeAnswered(ctx: Context, koa: KoaContextWithOIDC): Promise<Taken | undefined> {
   const { client } = koa.oidc;
-  const isShown = koa.status === 200 || errorOf(koa.body) === AFTER_AUTHENTICATION;
+  const isShown = koa.status === 200 || errorOf(koa.body) === AFTER_AUTHENTICATION || wasAnswered(koa.req);
   return client !== undefined && isShown
     ? ctx.rateLimits.take("tokens", `client:${client.clientId}`)
     : ctx.rateLimits.take("anonymous", addressKey(peerOf(koa.req).address));

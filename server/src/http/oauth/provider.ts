@@ -17,6 +17,15 @@ import { certificateSupportOf, secretsOf } from "./clients.ts";
 import { dpopNoncesOf } from "./dpop.ts";
 import { OidcProvider, errors } from "./library.ts";
 import { limitTokens, refuseFarOver } from "./limit-tokens.ts";
+import {
+  type AnswerOlp,
+  OLP_GRANTS,
+  type OlpEndpoint,
+  olpEndpointOf,
+  registerOlpGrants,
+  requestBehind,
+  standInFor,
+} from "./olp-grants.ts";
 import { OAUTH_NOTICE, loadOauthKeys } from "./rotate-key.ts";
 import { findClient } from "./store.ts";
 
@@ -43,20 +52,23 @@ export interface OauthServer {
   readonly dpopNonce: () => string;
 }
 
-/** Where clients find us beside the origin itself. */
-export interface OauthPlaces {
+export interface OauthParts {
+  /** Where clients find us beside the origin itself. */
   readonly mtlsOrigin: string | undefined;
+  /** What is answered to whoever asks for a license in the way of RSL. */
+  readonly answerOlp: AnswerOlp;
 }
 
-export async function createOauthServer(ctx: Context, { mtlsOrigin }: OauthPlaces): Promise<OauthServer> {
+export async function createOauthServer(ctx: Context, { mtlsOrigin, answerOlp }: OauthParts): Promise<OauthServer> {
   const issuer = `${ctx.origin}/oauth`;
   const clients = new WeakMap<IncomingMessage, string>();
-  let keyed = openKeyed(ctx, { issuer, keys: await loadOauthKeys(ctx), mtlsOrigin, clients });
+  const open = async () => openKeyed(ctx, { issuer, keys: await loadOauthKeys(ctx), mtlsOrigin, answerOlp, clients });
+  let keyed = await open();
   let reloadedAtMs = -Infinity;
 
   async function reload(): Promise<void> {
     reloadedAtMs = ctx.clock.nowMs();
-    keyed = openKeyed(ctx, { issuer, keys: await loadOauthKeys(ctx), mtlsOrigin, clients });
+    keyed = await open();
   }
 
   ctx.notices.on("signing-keys", async (entries) => {
@@ -78,6 +90,11 @@ export async function createOauthServer(ctx: Context, { mtlsOrigin }: OauthPlace
     handle: (request, response) => {
       const url = request.url ?? "/";
       const path = url.split("?", 1)[0] ?? "/";
+      const endpoint = olpEndpointOf(path);
+      if (endpoint !== undefined) {
+        void answerStandIn(ctx, { endpoint, callback: keyed.callback }, request, response);
+        return true;
+      }
       const isMetadata = path === OAUTH_METADATA_PATH;
       if (!isMetadata && !PATHS.includes(path)) return false;
       const isToken = path === "/oauth/token";
@@ -105,7 +122,7 @@ function openKeyed(ctx: Context, { clients, ...parts }: KeyedParts) {
     if (koa.oidc?.route !== "token") return;
     const isRefused = await limitTokens(ctx, koa);
     if (!isRefused && koa.status === 200 && koa.oidc.client !== undefined)
-      clients.set(koa.req, koa.oidc.client.clientId);
+      clients.set(requestBehind(koa.req), koa.oidc.client.clientId);
   });
   return {
     kids: parts.keys.map((key) => thumbprint(key)),
@@ -139,13 +156,55 @@ function mount(
   return true;
 }
 
+interface StandInParts {
+  readonly endpoint: OlpEndpoint;
+  readonly callback: (request: IncomingMessage, response: ServerResponse) => unknown;
+}
+
+/** OLP's clients show who they are at the token endpoint, like all others, by a request that stands in for theirs. */
+async function answerStandIn(
+  ctx: Context,
+  { endpoint, callback }: StandInParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const standIn = await standInFor(request, endpoint);
+    if (standIn === undefined)
+      return sendOauthError(
+        response,
+        "invalid_request",
+        "expected a form or a JSON object of texts, of at most 56 KiB",
+      );
+    speakAs(ctx.origin, standIn);
+    mount(callback, standIn, response, "/oauth/token");
+  } catch (error) {
+    ctx.log.error({ error: String(error) }, "a call of OLP could not be read");
+    if (!response.headersSent) sendOauthError(response, "server_error", "the request could not be read");
+  }
+}
+
+function sendOauthError(
+  response: ServerResponse,
+  error: "invalid_request" | "server_error",
+  description: string,
+): void {
+  response.writeHead(error === "server_error" ? 503 : 400, {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "no-store",
+    connection: "close",
+  });
+  response.end(JSON.stringify({ error, error_description: description }));
+}
+
 interface ProviderParts {
   readonly issuer: string;
+  readonly answerOlp: AnswerOlp;
   readonly keys: readonly PrivateJwk[];
   readonly mtlsOrigin: string | undefined;
 }
 
-function createProvider(ctx: Context, { issuer, keys, mtlsOrigin }: ProviderParts): Provider {
+function createProvider(ctx: Context, { issuer, keys, mtlsOrigin, answerOlp }: ProviderParts): Provider {
   const provider = new OidcProvider(issuer, {
     adapter: (model: string) => databaseAdapter(ctx, model),
     jwks: { keys: keys.map((key) => ({ ...key, use: "sig", alg: SIGNING_ALG, kid: thumbprint(key) })) },
@@ -188,6 +247,7 @@ function createProvider(ctx: Context, { issuer, keys, mtlsOrigin }: ProviderPart
   provider.proxy = true;
   provider.use(hideAuthorizationEndpoint);
   takeRotatedSecrets(ctx, provider);
+  registerOlpGrants(ctx, provider, answerOlp);
   provider.on("server_error", (_koa, error) => ctx.log.error({ error: error.message }, "the OAuth server failed"));
   return provider;
 }
@@ -230,11 +290,17 @@ async function fetchKeys(ctx: Context, url: string): Promise<Response> {
   return new Response(read.value.body, { status: read.value.status, headers: read.value.headers });
 }
 
-/** There is no such endpoint (RFC 8414 section 2: it may be left out when no grant uses it). */
+/** There is no such endpoint (RFC 8414 section 2: it may be left out when no grant uses it), and OLP's grants are asked for elsewhere. */
 async function hideAuthorizationEndpoint(koa: KoaContextWithOIDC, next: () => Promise<void>): Promise<void> {
   await next();
   if (koa.oidc?.route !== "discovery" || typeof koa.body !== "object" || koa.body === null) return;
-  koa.body = Object.fromEntries(Object.entries(koa.body).filter(([name]) => name !== "authorization_endpoint"));
+  const entries = Object.entries(koa.body).filter(([name]) => name !== "authorization_endpoint");
+  koa.body = Object.fromEntries(
+    entries.map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.filter((entry) => !OLP_GRANTS.includes(entry)) : value,
+    ]),
+  );
 }
 
 /** While a secret is being replaced, the one before is taken too. */
