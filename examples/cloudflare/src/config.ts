@@ -13,6 +13,15 @@ export interface CloudflareConfig {
   readonly exitWithParent: boolean;
 }
 
+/** How wrangler finds our workspaces' sources; there is no key for it in its configuration. */
+const BUILD_CONDITIONS = "@licet/source,workerd,worker,browser,import";
+
+/** wrangler takes these from the environment alone. */
+export function prepareWrangler(): void {
+  process.env["WRANGLER_BUILD_CONDITIONS"] = BUILD_CONDITIONS;
+  process.env["WRANGLER_SEND_METRICS"] = "false";
+}
+
 export function readConfig(env: NodeJS.ProcessEnv = process.env): CloudflareConfig {
   const site = env["CLOUDFLARE_SITE"] ?? "";
   if (!URL.canParse(site)) throw new Error(`CLOUDFLARE_SITE: expected the origin of a site, got ${site || "none"}`);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readConfig } from "./config.ts";
+import { prepareWrangler, readConfig } from "./config.ts";
 import { type Purge, startCloudflareSimulator } from "./purge-api.ts";
 import { startWorker } from "./start-workerd.ts";
 
@@ -8,6 +8,7 @@ const TOKEN_BYTES = 24;
 /** A zone of Cloudflare's on this machine: the edge's Worker in workerd, and the API that purges its cache. */
 async function main(): Promise<void> {
   const config = readConfig();
+  prepareWrangler();
   const worker = await startWorker(config.worker, {
     site: config.site,
     purgeToken: randomBytes(TOKEN_BYTES).toString("base64url"),
