@@ -53,7 +53,7 @@ async function tell(flags: DemoFlags, cast: Cast, surroundings: Surroundings): P
   narrator.say(
     "Licet tells one story on this machine, with invented creators: from a signed consent to a model, and back. Every sentence with a ✓ was checked.",
   );
-  narrator.heading("Three programs start");
+  narrator.heading("Four programs start");
   const stage = await startProcesses(cast, settings.bareEnvironment, narrator);
   const creators = await actConsent(stage, narrator);
   const dataset = await actDataset(stage, creators, narrator);
