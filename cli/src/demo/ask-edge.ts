@@ -29,7 +29,7 @@ const BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefo
  * Asks the edge for an address of the platform's. Elsewhere the platform's own name leads to the
  * edge; on this machine it has another port.
  */
-export async function askEdge(
+async function askEdge(
   { platform, edge }: Stage,
   url: string,
   headers: Readonly<Record<string, string>>,
