@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pino } from "pino";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import {
   enrolCreator,
   expectStatus,
@@ -30,12 +30,11 @@ const { dataset_id } = await publishDataset(platform, [work]);
 
 /** It is rendered after the publication. */
 const CONTENT_STATUS = "/.well-known/content-status/";
-await expect
-  .poll(async () => [...(await readStored()).keys()].filter((path) => path.startsWith(CONTENT_STATUS)).length, {
-    timeout: 20_000,
-    interval: 10,
-  })
-  .toBe(1);
+beforeAll(async () => {
+  const rendered = async (): Promise<number> =>
+    [...(await readStored()).keys()].filter((path) => path.startsWith(CONTENT_STATUS)).length;
+  await expect.poll(rendered, PATIENCE).toBe(1);
+});
 
 function fileOf(path: string, within = folder): string {
   return join(within, copyFileOf(path) ?? "unsafe");
