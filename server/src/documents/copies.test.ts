@@ -28,12 +28,16 @@ const work = await registerWork(platform, ana.creatorId);
 const consent = await giveConsent(ana, { subject: `content:${work}` });
 const { dataset_id } = await publishDataset(platform, [work]);
 
-/** It is rendered after the publication. */
 const CONTENT_STATUS = "/.well-known/content-status/";
+
+// The content status is rendered after the publication.
 beforeAll(async () => {
-  const rendered = async (): Promise<number> =>
-    [...(await readStored()).keys()].filter((path) => path.startsWith(CONTENT_STATUS)).length;
-  await expect.poll(rendered, PATIENCE).toBe(1);
+  await expect
+    .poll(
+      async () => [...(await readStored()).keys()].filter((path) => path.startsWith(CONTENT_STATUS)).length,
+      PATIENCE,
+    )
+    .toBe(1);
 });
 
 function fileOf(path: string, within = folder): string {
