@@ -84,7 +84,6 @@ const SWEEP_SECONDS = {
   feed: 1,
   deliveries: 1,
   oldDeliveries: 3_600,
-  payouts: 2,
   payoutDay: 60,
   stripeEvents: 3_600,
   expiry: 2,
@@ -290,7 +289,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
   });
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
-  ctx.jobs.every(SWEEP_SECONDS.payouts, "send payouts", (signal) => sendDuePayouts(ctx, signal));
+  ctx.jobs.every(ctx.config.payments.sending.intervalSeconds, "send payouts", (signal) => sendDuePayouts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.payoutDay, "make payout batches", () => createDueBatches(ctx));
   ctx.jobs.every(SWEEP_SECONDS.stripeEvents, "forget Stripe's events", () => forgetStripeEvents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());
