@@ -15,7 +15,7 @@ import {
 export { type GrantGroup, readGrantGroups, readVersionOrigins } from "./grant-store.ts";
 export type { VersionStanding } from "./standing.ts";
 export { isSameOffer, offerOf } from "./version-offer.ts";
-export { readCreatorWeights } from "./version-store.ts";
+export { addUpCreatorWeights, readCreatorWeights } from "./version-store.ts";
 export {
   type DatasetRow,
   type VersionRow,

@@ -71,6 +71,7 @@ export interface Tables extends LedgerTables, LicenseTables, ModelTables, Paymen
     leaf_hash: string;
   };
   dataset_consent: { dataset_id: string; version: number; position: number; jti: string };
+  creator_weight: { dataset_id: string; version: number; creator_id: string };
   dataset_build: { dataset_id: string; build_id: string; version: number; lease_until_ms: number };
   dataset_offer: DatasetOfferTable;
   usage_receipt: UsageReceiptTable;

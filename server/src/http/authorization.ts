@@ -214,6 +214,12 @@ export const AUTHORIZATION = {
     marketplace: "ledger:read",
     creator: "own",
   },
+  "GET /api/v1/ledger/accounts/{id}/months": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
   "GET /api/v1/ledger/entries/{id}/explanation": {
     operator: true,
     platform: "ledger:read",

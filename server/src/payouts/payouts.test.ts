@@ -29,7 +29,10 @@ const base = configFor({ dataFolder: "/nowhere", databaseUrl: undefined }).payme
 const payoutFolder = await mkdtemp(join(tmpdir(), "licet-payouts-"));
 afterAll(() => rm(payoutFolder, { recursive: true, force: true }));
 // The clock moves on by months, and sessions last as long.
-const platform = await startPlatform({ payments: { ...base, payoutFolder }, sessionSeconds: 10_000 * DAY });
+const platform = await startPlatform({
+  payments: { ...base, payoutFolder, sending: { ...base.sending, intervalSeconds: 0.2 } },
+  sessionSeconds: 10_000 * DAY,
+});
 const { operator, server, clock } = platform;
 
 const IBAN = { adapter: "csv", currency: "EUR", holder: "A. Creator", account: "DE02 1203 0000 0000 2020 51" } as const;

@@ -21,6 +21,7 @@ const platform = await startPlatform({
   payments: {
     ...base,
     holdSeconds: 0,
+    sending: { ...base.sending, intervalSeconds: 0.2 },
     stripe: { secretKey: stripe.secretKey, webhookSecret: stripe.webhookSecret, api: new URL(stripe.api) },
   },
 });
