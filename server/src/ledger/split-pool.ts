@@ -126,7 +126,7 @@ async function postSplit(
     creators: shares.length,
     seed: reference,
   };
-  fact.record({ type: "pool.split", aggregate: pool.owner, body: explanation });
+  fact.record({ type: "pool.split", aggregate: pool.owner, body: { ...explanation, currency: pool.currency } });
   const [transactionId] = postTransactions(fact, [
     {
       kind: "pool_split",
