@@ -77,7 +77,9 @@ async function prepare(): Promise<{ readonly operatorToken: string; readonly rou
       const account = uniqueId("acct_");
       stripe.addAccount(account);
       const details =
-        adapter === "csv" ? { adapter, holder: "A. Creator", account: "DE0212" } : { adapter, stripe_account: account };
+        adapter === "csv"
+          ? { adapter, holder: "A. Creator", account: "DE02120300000000202051" }
+          : { adapter, stripe_account: account };
       expectStatus(await putDetails(creator.caller, creator.creatorId, { currency: "EUR", ...details }), 200);
       await credit(running, creator.creatorId, AMOUNT_MICROS);
       creatorIds.push(creator.creatorId);

@@ -64,7 +64,7 @@ test("payments, corrections, closed months, invoices and policies since the back
       `payment.recorded ${marketplaceId}: 40 USD`,
       `ledger.reversed ${transaction_id}`,
       `license-policy.changed ${closed.dataset_id}`,
-      `pool.split ${pool}: 90`,
+      `pool.split ${pool}: 90 USD`,
       `period.closed ${period}`,
       `invoice.issued ${invoice.invoice_id}: ${invoice.number} 90 USD`,
     ],

@@ -190,16 +190,9 @@ export const AUTHORIZATION = {
   },
   "POST /api/v1/remediations/{id}/offers": { marketplace: "licenses:write" },
   "POST /api/v1/remediations/{id}/offers/{offer_id}/withdraw": { marketplace: "licenses:write" },
-  "POST /api/v1/remediations/{id}/offers/{offer_id}/accept": {
-    operator: true,
-    platform: "licenses:approve",
-    creator: "own",
-  },
-  "POST /api/v1/remediations/{id}/offers/{offer_id}/decline": {
-    operator: true,
-    platform: "licenses:approve",
-    creator: "own",
-  },
+  // Whether an offer is good enough is for its creator alone to say.
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/accept": { creator: "own" },
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/decline": { creator: "own" },
   "POST /api/v1/remediations/{id}/close": { operator: true, platform: "licenses:approve", creator: "own" },
 
   "GET /api/v1/ledger/accounts": {

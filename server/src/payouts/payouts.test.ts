@@ -150,6 +150,9 @@ describe("payout details", () => {
 
   test.each([
     ["a currency that is none", { ...IBAN, currency: "euro" }],
+    ["an IBAN with a slip", { ...IBAN, account: "DE03 1203 0000 0000 2020 51" }],
+    ["an IBAN that is too short for its country", { ...IBAN, account: "DE02 1203 0000 0000 2020" }],
+    ["an IBAN of no country", { ...IBAN, account: "ZZ02 1203 0000 0000 2020 51" }],
     ["an account with a formula", { ...IBAN, account: "=1+1" }],
     ["a holder of two lines", { ...IBAN, holder: "A\nB" }],
     ["a member that is misspelt", { ...IBAN, acount: "x" }],
@@ -163,7 +166,7 @@ describe("payout details", () => {
 
   test("by Stripe are refused where it is not set up", async () => {
     const { creatorId, caller } = await enrolCreator(platform);
-    const details = { adapter: "stripe", currency: "EUR", stripe_account: "acct_1" };
+    const details = { adapter: "stripe", currency: "EUR", stripe_account: "acct_1032D82eZvKYlo2C" };
     expect((await putDetails(caller, creatorId, details)).body.code).toBe("payout_adapter_unavailable");
     const batch = await operator.post("/api/v1/payout-batches", { currency: "EUR", adapter: "stripe" });
     expect([batch.status, batch.body.code]).toEqual([409, "payout_adapter_unavailable"]);

@@ -86,7 +86,7 @@ describe("a statement", () => {
     ]);
     expect(account).toMatchObject({ opening_micros: "0", closing_micros: "10555520" });
 
-    const details = { adapter: "csv", currency: "EUR", holder: "One", account: "DE1234" };
+    const details = { adapter: "csv", currency: "EUR", holder: "One", account: "DE02120300000000202051" };
     expectStatus(await putDetails(one.caller, one.creatorId, details), 200);
     const batch = await makeBatch(operator, { creator_ids: [one.creatorId] });
     await untilPayouts(platform, batch.batch_id, "sent");
