@@ -39,6 +39,7 @@ import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
 import { readModelLists } from "./models/read-lists.ts";
+import { openLateCases } from "./remediations/open-late-cases.ts";
 import { sweepRemediations } from "./remediations/sweep-cases.ts";
 import { forgetRetiredOauthKeys, rotateDueOauthKey } from "./http/oauth/rotate-key.ts";
 import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
@@ -288,6 +289,7 @@ async function startWorkers(ctx: Context, deliveries: Deliveries): Promise<void>
     await deliveries.wake();
   });
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
+  await workOn(ctx, "open-remediations", (eventId) => openLateCases(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
   ctx.jobs.every(ctx.config.payments.sending.intervalSeconds, "send payouts", (signal) => sendDuePayouts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.payoutDay, "make payout batches", () => createDueBatches(ctx));

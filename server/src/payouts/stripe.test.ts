@@ -123,9 +123,9 @@ describe("a payout by Stripe", () => {
     expect(refused.status).toBe(422);
     expect(refused.body).toMatchObject({
       code: "input_invalid",
-      offences: [{ at: "body.stripe_account", detail: expect.stringContaining("does not have access to account") }],
+      errors: [{ at: "body.stripe_account", detail: expect.stringContaining("does not have access to account") }],
     });
-    expect((await put("acct_1")).status).toBe(400);
+    expect((await put("acct_1")).status).toBe(422);
     const { ctx } = server;
     const silent = new URL("http://127.0.0.1:9");
     const settings = { secretKey: stripe.secretKey, webhookSecret: undefined, api: silent };
