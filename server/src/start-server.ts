@@ -42,6 +42,7 @@ import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
 import { readModelLists } from "./models/read-lists.ts";
+import { openLateCases } from "./remediations/open-late-cases.ts";
 import { sweepRemediations } from "./remediations/sweep-cases.ts";
 import { forgetRetiredOauthKeys, rotateDueOauthKey } from "./http/oauth/rotate-key.ts";
 import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
@@ -100,7 +101,6 @@ const SWEEP_SECONDS = {
   propagation: 15,
   purges: 1,
   oldPurges: 3_600,
-  payouts: 2,
   payoutDay: 60,
   stripeEvents: 3_600,
   expiry: 2,
@@ -334,8 +334,9 @@ async function startWorkers(ctx: Context, { deliveries, purges, following }: Wor
   );
   await workOn(ctx, "purge", purges.plan);
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
+  await workOn(ctx, "open-remediations", (eventId) => openLateCases(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
-  ctx.jobs.every(SWEEP_SECONDS.payouts, "send payouts", (signal) => sendDuePayouts(ctx, signal));
+  ctx.jobs.every(ctx.config.payments.sending.intervalSeconds, "send payouts", (signal) => sendDuePayouts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.payoutDay, "make payout batches", () => createDueBatches(ctx));
   ctx.jobs.every(SWEEP_SECONDS.stripeEvents, "forget Stripe's events", () => forgetStripeEvents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());
