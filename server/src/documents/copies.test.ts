@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import {
   enrolCreator,
   expectStatus,
@@ -30,12 +30,6 @@ const { dataset_id } = await publishDataset(platform, [work]);
 
 /** It is rendered after the publication. */
 const CONTENT_STATUS = "/.well-known/content-status/";
-beforeAll(async () => {
-  const rendered = async (): Promise<number> =>
-    [...(await readStored()).keys()].filter((path) => path.startsWith(CONTENT_STATUS)).length;
-  await expect.poll(rendered, PATIENCE).toBe(1);
-});
-
 function fileOf(path: string, within = folder): string {
   return join(within, copyFileOf(path) ?? "unsafe");
 }
@@ -74,6 +68,9 @@ async function ownFolder(): Promise<string> {
 
 describe("a copy", () => {
   test("of every document is in the folder, byte for byte, and nothing else is", async () => {
+    const rendered = async (): Promise<number> =>
+      [...(await readStored()).keys()].filter((path) => path.startsWith(CONTENT_STATUS)).length;
+    await expect.poll(rendered, PATIENCE).toBe(1);
     await expectAllCopied(folder);
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     expect(entries.filter((entry) => entry.isFile())).toHaveLength((await readStored()).size);
