@@ -22,7 +22,7 @@ export interface Settings {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const OUR_SETTINGS = /^(LICET|MARKETPLACE|PLATFORM)_|^DATABASE_URL$/;
+const OUR_SETTINGS = /^(LICET|MARKETPLACE|PLATFORM|CLOUDFLARE)_|^DATABASE_URL$/;
 
 /** The root's scripts that start this program. */
 const OUR_SCRIPTS = ["licet", "demo"];

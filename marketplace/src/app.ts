@@ -5,6 +5,7 @@ import { checkBearer, problem } from "./http-answers.ts";
 import {
   type Handler,
   postDataset,
+  postLicensePresentation,
   postTrainingRun,
   postVerification,
   postWebhook,
@@ -35,6 +36,7 @@ const ROUTES: readonly Route[] = [
   ["POST", "/api/v1/datasets/:id/verifications", "marketplace", postVerification],
   ["POST", "/api/v1/datasets/:id/training-runs", "marketplace", postTrainingRun],
   ["GET",  "/api/v1/datasets/:id/training-runs", "marketplace", showTrainingRuns],
+  ["POST", "/api/v1/license-presentations",      "marketplace", postLicensePresentation],
   ["GET",  "/api/v1/usage-receipts",             "both",        showReceipts],
   ["POST", "/webhooks/consent-updated",          "anybody",     postWebhook],
 ];

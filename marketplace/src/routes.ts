@@ -1,9 +1,11 @@
 import {
   type JsonObject,
   MAX_LISTED_MODELS,
+  MAX_JWS_LENGTH,
   type Result,
   formatInstant,
   isIdentifier,
+  isWebUrl,
   refuse,
   signModelList,
 } from "@licet/protocol";
@@ -18,6 +20,7 @@ import { postReceipts } from "./post-receipts.ts";
 import { receiveWebhook } from "./receive-webhook.ts";
 import { registerDataset } from "./register-dataset.ts";
 import { listModels, listReceipts, listRuns, receiptsOfRun } from "./run-store.ts";
+import { showLicense } from "./show-license.ts";
 import { DEFAULT_MODEL_ID, trainModel } from "./train-model.ts";
 import { verifyAgain } from "./verify-again.ts";
 
@@ -168,6 +171,19 @@ export async function showTrainingRuns(context: MarketplaceContext, http: Contex
   return answer(context, query, ({ limit }) =>
     json({ training_runs: listRuns(context.store, param(http, "id"), limit).map((run) => ({ ...run })), next: null }),
   );
+}
+
+const presentationShape = z.object({
+  token: z.string().max(MAX_JWS_LENGTH),
+  url: z.string().refine(isWebUrl, "expected the address of a work"),
+  method: z.enum(["GET", "HEAD"]).default("GET"),
+});
+
+export async function postLicensePresentation(context: MarketplaceContext, http: Context): Promise<Response> {
+  const body = await readJson(http.req.raw);
+  const input = body.ok ? readInput(presentationShape, body.value) : body;
+  const shown = input.ok ? await showLicense(context, input.value) : input;
+  return answer(context, shown, (headers) => json({ headers: { ...headers } }));
 }
 
 const receiptsShape = z.object({

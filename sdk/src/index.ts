@@ -29,6 +29,7 @@ export {
   type Patience,
 } from "./licenses.ts";
 export * from "./limits.ts";
+export * from "./present-license.ts";
 export { MAX_RECEIPTS_PER_CALL, type ReceiptResult } from "./receipt-lines.ts";
 export { type Answer, type LicetProblem, parseAnswer, parseProblem } from "./problem.ts";
 export {

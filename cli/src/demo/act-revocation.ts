@@ -8,6 +8,8 @@ import { type OfferedDataset, marketplaceOf, readMarketplaceDataset, runVerify }
 import { readReceipts, trainOn } from "./act-training.ts";
 import { call, callRefused, readPublic, waitFor } from "../call-api.ts";
 import { revokeConsent } from "../creator.ts";
+import { type Crawler, awaitRefusal, seeEdgeAfterwards } from "./act-edge.ts";
+import { actTimeline } from "./act-timeline.ts";
 import type { Narrator } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
 
@@ -16,12 +18,17 @@ export interface Revocation {
   readonly stage: Stage;
   readonly dataset: OfferedDataset;
   readonly creator: Consenting;
+  readonly crawler: Crawler;
   readonly narrator: Narrator;
   readonly surroundings: { readonly settings: Settings; readonly terminal: Terminal };
 }
 
 /** `licet verify` as a marketplace would run it, and everything holds. */
-export async function actVerification({ dataset, narrator, surroundings }: Omit<Revocation, "creator">): Promise<void> {
+export async function actVerification({
+  dataset,
+  narrator,
+  surroundings,
+}: Omit<Revocation, "creator" | "crawler">): Promise<void> {
   narrator.heading("licet verify, as the marketplace would run it");
   const { lines } = await narrator.step(
     async () => {
@@ -48,26 +55,31 @@ export async function actRevocation(play: Revocation): Promise<void> {
       `One call, without a key, and ${creator.name}'s consent is revoked. When the answer comes, every public document says so already:`,
     startedAt,
   );
-  const stopped = marketplaceStops(play);
-  // A failure of the steps in between is told first; this one is then of no interest.
+  const stopped = marketplaceStops(play, startedAt);
+  const refused = awaitRefusal(play.stage, play.crawler);
+  // A failure of the steps in between is told first; these are then of no interest.
   stopped.catch(() => undefined);
+  refused.catch(() => undefined);
   await seeDocuments(play);
-  await narrator.step(
-    () => stopped,
-    () => `The marketplace got the signed message and stopped training: it took this long from ${creator.name}'s call.`,
-    startedAt,
+  narrator.measured(
+    `The marketplace got the signed message and stopped training: it took this long from ${creator.name}'s call.`,
+    await stopped,
   );
+  await seeEdgeAfterwards(play, await refused);
   await seeRefusals(play);
   await seeVerification(play);
+  await actTimeline(play.stage, creator, narrator);
   await goOnWithRest(play);
 }
 
 const WEBHOOK_SECONDS = 15;
 
-function marketplaceStops({ stage, dataset: { dataset_id }, creator }: Revocation): Promise<true> {
+/** Answers the milliseconds since `startedAt`. */
+function marketplaceStops({ stage, dataset: { dataset_id }, creator }: Revocation, startedAt: number): Promise<number> {
   return waitFor("the marketplace to stop training because of the webhook", WEBHOOK_SECONDS, async () => {
     const held = await readMarketplaceDataset(stage, dataset_id);
-    return held.training === "stopped" && held.reason?.includes(creator.jti) === true ? true : undefined;
+    const hasStopped = held.training === "stopped" && held.reason?.includes(creator.jti) === true;
+    return hasStopped ? performance.now() - startedAt : undefined;
   });
 }
 

@@ -1,4 +1,4 @@
-import type { JsonObject } from "@licet/protocol";
+import { type JsonObject, PROPAGATION_PATH } from "@licet/protocol";
 import { type Consenting, TERMS_PATH } from "./act-consent.ts";
 import type { OfferedDataset } from "./act-dataset.ts";
 import type { Stage } from "./start-processes.ts";
@@ -7,6 +7,7 @@ import type { Stage } from "./start-processes.ts";
 export function handOver(stage: Stage, { dataset_id, credentials }: OfferedDataset, creator: Consenting): JsonObject {
   return {
     origin: stage.origin,
+    edge: stage.edge,
     marketplace: stage.marketplace,
     token_endpoint: `${stage.origin}/oauth/token`,
     scope: credentials.scope,
@@ -30,10 +31,15 @@ export function worthOpening(
   { dataset_id, manifest_url, credentials }: OfferedDataset,
   commandName: string,
 ): readonly string[] {
-  const { origin, platform, marketplace } = stage;
+  const { origin, platform, edge, marketplace } = stage;
   return [
     "the platform and its works",
     `  ${platform}/`,
+    "the same through the edge, as a person and as a crawler",
+    `  ${edge}/`,
+    `  curl -i -A GPTBot ${edge}/`,
+    "how long refusals took to get everywhere",
+    `  ${origin}${PROPAGATION_PATH}`,
     "the dataset's manifest, its status, and what was taken back",
     `  ${manifest_url}`,
     `  ${origin}/.well-known/dataset-status/${dataset_id}`,

@@ -11,6 +11,8 @@ export interface Narrator {
   readonly say: (sentence: string) => void;
   /** Text from a program or a document, indented and otherwise as it is. */
   readonly quote: (text: string) => void;
+  /** Tells what was measured while something else was told. */
+  readonly measured: (sentence: string, milliseconds: number) => void;
   /** Does something, and tells it, with the time since it began, only once it has been done. */
   readonly step: <T>(work: () => Promise<T>, sentence: (value: T) => string, startedAt?: number) => Promise<T>;
 }
@@ -43,6 +45,7 @@ export function createNarrator(
           .map((line) => (line === "" ? "" : `${INDENT}  ${line}`))
           .join("\n"),
       ),
+    measured: (sentence, milliseconds) => tell(sentence, duration(milliseconds)),
     step: async (work, sentence, startedAt = performance.now()) => {
       const value = await work();
       tell(sentence(value), duration(performance.now() - startedAt));

@@ -80,6 +80,7 @@ describe("licet demo", () => {
       const { child, out, handOver } = await startDemo();
       expect(Object.keys(handOver)).toEqual([
         "origin",
+        "edge",
         "marketplace",
         "token_endpoint",
         "scope",

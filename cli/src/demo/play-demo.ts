@@ -3,6 +3,7 @@ import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Consenting, actConsent } from "./act-consent.ts";
 import { actDataset } from "./act-dataset.ts";
+import { actEdge } from "./act-edge.ts";
 import { actRemediation } from "./act-remediation.ts";
 import { actRevocation, actVerification } from "./act-revocation.ts";
 import { actMoney } from "./act-money.ts";
@@ -53,7 +54,7 @@ async function tell(flags: DemoFlags, cast: Cast, surroundings: Surroundings): P
   narrator.say(
     "Licet tells one story on this machine, with invented creators: from a signed consent to a model, and back. Every sentence with a ✓ was checked.",
   );
-  narrator.heading("Three programs start");
+  narrator.heading("Four programs start");
   const stage = await startProcesses(cast, settings.bareEnvironment, narrator);
   const creators = await actConsent(stage, narrator);
   const dataset = await actDataset(stage, creators, narrator);
@@ -65,8 +66,10 @@ async function tell(flags: DemoFlags, cast: Cast, surroundings: Surroundings): P
   }
   await actVerification({ stage, dataset, narrator, surroundings });
   await actTraining(stage, dataset, creators, narrator);
+  const [other = protagonist] = creators.filter((creator) => creator !== protagonist);
+  const crawler = await actEdge({ stage, dataset, narrator }, { creator: protagonist, other });
   await actMoney(stage, dataset, creators, narrator);
-  await actRevocation({ stage, dataset, creator: protagonist, narrator, surroundings });
+  await actRevocation({ stage, dataset, creator: protagonist, crawler, narrator, surroundings });
   await actRemediation(stage, dataset, protagonist, narrator);
   narrator.say(`\nEverything held. It took ${duration(performance.now() - startedAt)}.`);
   if (flags.once === true) return 0;

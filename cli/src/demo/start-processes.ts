@@ -4,15 +4,19 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { type Program, type ProgramOptions, readyText, startProgram } from "../child-process.ts";
 import { CommandError, reasonOf } from "../command-error.ts";
 import { serverEntry } from "../serve.ts";
 import type { Environment } from "../settings.ts";
 import type { Narrator } from "./narrate.ts";
 
-/** The three programs of the story, and what opens their doors. */
+/** The four programs of the story, and what opens their doors. */
 export interface Stage {
   readonly platform: string;
+  /** In front of the platform: the edge's Worker. */
+  readonly edge: string;
   readonly marketplace: string;
   readonly origin: string;
   readonly operatorToken: string;
@@ -34,6 +38,7 @@ const REPOSITORY = new URL("../../../", import.meta.url);
 export const CATALOGUE = new URL("examples/catalogue/", REPOSITORY);
 const MARKETPLACE_ENTRY = new URL("marketplace/src/main.ts", REPOSITORY).href;
 const PLATFORM_ENTRY = new URL("examples/platform/src/main.ts", REPOSITORY).href;
+const CLOUDFLARE_ENTRY = new URL("examples/cloudflare/src/main.ts", REPOSITORY).href;
 const TOKEN_BYTES = 24;
 const SESSION_HOURS = "12";
 
@@ -62,67 +67,136 @@ export async function gatherCast(keep: string | undefined, workingFolder: string
   return { programs: [], folder, isKept: true };
 }
 
-/** Starts the platform, the marketplace and the server as processes of their own, on free ports. */
+type Start = (options: Omit<ProgramOptions, "errors">) => Promise<JsonObject>;
+
+interface Starting {
+  readonly start: Start;
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly narrator: Narrator;
+}
+
+/** Starts the platform, the edge in front of it, the marketplace and the server as processes of their own, on free ports. */
 export async function startProcesses(cast: Cast, environment: Environment, narrator: Narrator): Promise<Stage> {
   const marketplaceToken = `demo_mkt_${randomBytes(TOKEN_BYTES).toString("base64url")}`;
   const platformToken = `demo_plt_${randomBytes(TOKEN_BYTES).toString("base64url")}`;
-  const start = (options: Omit<ProgramOptions, "errors">): Promise<JsonObject> => {
+  const start: Start = (options) => {
     const program = startProgram({ ...options, errors: "keep" });
     cast.programs.push(program);
     return program.ready;
   };
-  const settings = {
-    platform: { PLATFORM_EXIT_WITH_PARENT: "1" },
-    marketplace: {
-      MARKETPLACE_PORT: "0",
-      MARKETPLACE_DATA_DIR: join(cast.folder, "marketplace"),
-      MARKETPLACE_TOKEN: marketplaceToken,
-      MARKETPLACE_PLATFORM_TOKEN: platformToken,
-      MARKETPLACE_EXIT_WITH_PARENT: "1",
-    },
-  };
+  const starting = { start, environment, folder: cast.folder, narrator };
+  const platform = await startPlatform(starting);
+  // The edge reads what the server signs, and the server purges the edge: one of them has to know the other's address before it is there.
+  const origin = `http://127.0.0.1:${await freePort()}`;
+  const zone = startCloudflare(starting, { platform, origin });
+  // A failure of the marketplace is told first; this one is then of no interest.
+  zone.catch(() => undefined);
+  const { marketplace, receiptJwk } = await startMarketplace(starting, { platform, marketplaceToken, platformToken });
+  const cloudflare = await narrator.step(
+    () => zone,
+    ({ edge }) => `The edge, a Worker in the runtime that Cloudflare has, in front of the platform: at ${edge}.`,
+  );
+  const operatorToken = await startServer(starting, { origin, marketplace, cloudflare });
+  const { edge } = cloudflare;
+  return { platform, edge, marketplace, origin, operatorToken, marketplaceToken, platformToken, receiptJwk };
+}
 
-  const platform = await narrator.step(
+function startPlatform({ start, environment, narrator }: Starting): Promise<string> {
+  const settings = { PLATFORM_EXIT_WITH_PARENT: "1" };
+  return narrator.step(
     async () =>
       readyText(
-        await start({
-          name: "the platform",
-          entry: PLATFORM_ENTRY,
-          environment: { ...environment, ...settings.platform },
-        }),
+        await start({ name: "the platform", entry: PLATFORM_ENTRY, environment: { ...environment, ...settings } }),
         "origin",
       ),
     (origin) => `A content platform: a site with the works of three creators, at ${origin}.`,
   );
-  const { marketplace, receiptJwk } = await narrator.step(
+}
+
+/** What stands for Cloudflare: where its Worker answers, and how its cache is purged. */
+interface Zone {
+  readonly edge: string;
+  readonly settings: Environment;
+}
+
+export const CRAWLER_PRICE = "USD 0.01";
+
+async function startCloudflare(
+  { start, environment, folder }: Starting,
+  { platform, origin }: { readonly platform: string; readonly origin: string },
+): Promise<Zone> {
+  const settings = {
+    CLOUDFLARE_SITE: platform,
+    CLOUDFLARE_EXIT_WITH_PARENT: "1",
+    LICET_ORIGIN: origin,
+    LICET_EDGE_UPSTREAM: platform,
+    LICET_EDGE_CRAWLER_PRICE: CRAWLER_PRICE,
+    // Its logs are ours to remove.
+    XDG_CONFIG_HOME: join(folder, "cloudflare"),
+  };
+  const ready = await start({
+    name: "the edge",
+    entry: CLOUDFLARE_ENTRY,
+    environment: { ...environment, ...settings },
+  });
+  return {
+    edge: readyText(ready, "origin"),
+    settings: {
+      LICET_PURGES: `cloudflare:${readyText(ready, "zone")}@${readyText(ready, "domain")}`,
+      LICET_CLOUDFLARE_TOKEN: readyText(ready, "token"),
+      LICET_CLOUDFLARE_API: readyText(ready, "api"),
+      LICET_CLOUDFLARE_PLAN: "enterprise",
+    },
+  };
+}
+
+interface MarketplaceStart {
+  readonly platform: string;
+  readonly marketplaceToken: string;
+  readonly platformToken: string;
+}
+
+function startMarketplace(
+  { start, environment, folder, narrator }: Starting,
+  { platform, marketplaceToken, platformToken }: MarketplaceStart,
+): Promise<Pick<Stage, "marketplace" | "receiptJwk">> {
+  const settings = {
+    MARKETPLACE_PORT: "0",
+    MARKETPLACE_DATA_DIR: join(folder, "marketplace"),
+    MARKETPLACE_TOKEN: marketplaceToken,
+    MARKETPLACE_PLATFORM_TOKEN: platformToken,
+    MARKETPLACE_EXIT_WITH_PARENT: "1",
+    // Works are fetched from public https only, and these are on loopback.
+    MARKETPLACE_ALLOW_HOSTS: new URL(platform).host,
+  };
+  return narrator.step(
     async () => {
       const ready = await start({
         name: "the marketplace",
         entry: MARKETPLACE_ENTRY,
-        // Works are fetched from public https only, and these are on loopback.
-        environment: { ...environment, ...settings.marketplace, MARKETPLACE_ALLOW_HOSTS: new URL(platform).host },
+        environment: { ...environment, ...settings },
       });
       return { marketplace: readyText(ready, "origin"), receiptJwk: ready["receipt_jwk"] ?? null };
     },
     (started) => `A marketplace, where AI developers get training data, at ${started.marketplace}.`,
   );
-  const { origin, operatorToken } = await narrator.step(
-    async () => {
-      const ready = await start({
-        name: "the server",
-        entry: serverEntry(),
-        environment: { ...environment, ...serverSettings(cast.folder, marketplace) },
-      });
-      return { origin: readyText(ready, "origin"), operatorToken: readyText(ready, "operator_token") };
-    },
-    (started) => `Licet, which runs beside the platform, at ${started.origin}.`,
-  );
-  return { platform, marketplace, origin, operatorToken, marketplaceToken, platformToken, receiptJwk };
 }
 
-function serverSettings(folder: string, marketplace: string): Environment {
-  return {
-    LICET_PORT: "0",
+interface ServerStart {
+  readonly origin: string;
+  readonly marketplace: string;
+  readonly cloudflare: Zone;
+}
+
+/** Answers the operator's token. */
+function startServer(
+  { start, environment, folder, narrator }: Starting,
+  { origin, marketplace, cloudflare }: ServerStart,
+): Promise<string> {
+  const settings = {
+    LICET_ORIGIN: origin,
+    LICET_PORT: new URL(origin).port,
     LICET_DATA_DIR: join(folder, "server"),
     // Webhooks and registrations leave for public https only, and this marketplace is on loopback.
     LICET_ALLOW_HOSTS: new URL(marketplace).host,
@@ -130,7 +204,27 @@ function serverSettings(folder: string, marketplace: string): Environment {
     LICET_LOG_LEVEL: "warn",
     LICET_DRAIN_SECONDS: "2",
     LICET_EXIT_WITH_PARENT: "1",
+    ...cloudflare.settings,
   };
+  return narrator.step(
+    async () =>
+      readyText(
+        await start({ name: "the server", entry: serverEntry(), environment: { ...environment, ...settings } }),
+        "operator_token",
+      ),
+    () => `Licet, which runs beside the platform, at ${origin}.`,
+  );
+}
+
+/** A port that nobody listens on at the moment. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (typeof address !== "object" || address === null) throw new CommandError("expected a free port, got none", 1);
+  return address.port;
 }
 
 /** Stops everything that was started, and removes the data unless it is to be kept. */

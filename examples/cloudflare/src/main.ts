@@ -19,7 +19,8 @@ async function main(): Promise<void> {
     onPurge: (purge: Purge) => (config.isPurgeDown ? Promise.reject(new Error("down")) : worker.purge(purge)),
   });
   const { token, zone, domain } = api;
-  console.log(JSON.stringify({ ready: true, origin: worker.origin, api: api.api.origin, token, zone, domain }));
+  const ready = { ready: true, origin: worker.origin, api: api.api.origin, token, zone, domain };
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
 
   let isEnding = false;
   function stop(): void {
