@@ -68,7 +68,7 @@ async function setUp(): Promise<World> {
     for (let count = 0; count <= index; count += 1)
       own.push(await registerWork(platform, creator.creatorId, { size_bytes: 1_000 + 77 * count + index }));
     await giveConsent(creator, { price_floor: "per-token:0" });
-    const details = { adapter: "csv", holder: "A. Creator", account: "DE0212" };
+    const details = { adapter: "csv", holder: "A. Creator", account: "DE02120300000000202051" };
     expectStatus(await putDetails(creator.caller, creator.creatorId, { currency: "USD", ...details }), 200);
     works.push(own);
   }

@@ -59,7 +59,7 @@ const MATRIX: Readonly<
   sdk: { own: ["sdk", "protocol"], node: false },
   marketplace: { own: ["marketplace", "sdk", "protocol"], node: true },
   cli: { own: ["cli", "sdk", "protocol"], node: true },
-  examples: { own: ["examples", "sdk", "protocol"], node: true },
+  examples: { own: ["examples", "edge", "sdk", "protocol"], node: true },
   bench: { own: ["bench", "test", "protocol", "server", "edge", "sdk"], node: true },
   test: { own: ["test", "protocol", "server", "edge", "sdk", "marketplace", "cli", "examples"], node: true },
 };
@@ -235,7 +235,7 @@ function targetOf(path: string, specifier: string): string {
   if (specifier.startsWith(".")) return topOf(new URL(specifier, new URL(path, "file:///")).pathname.slice(1));
   const [first = "", second = ""] = specifier.split("/");
   if (first === "licet") return "cli";
-  if (first === "@licet") return second === "example-platform" ? "examples" : second;
+  if (first === "@licet") return second.startsWith("example-") ? "examples" : second;
   return `npm:${first.startsWith("@") ? `${first}/${second}` : first}`;
 }
 

@@ -1,6 +1,6 @@
 import { STATUS, canonicalize, contentStatusPath, formatInstant, signEdgeRefresh } from "@licet/protocol";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { type Server, createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { readEdgeConfig } from "./config.ts";
@@ -152,10 +152,29 @@ describe("the proxy on Node", () => {
     expect(outcomeOf(await world.ask([PERSON]))).toEqual({ status: 502, code: "source_unavailable" });
   });
 
-  test("cuts the reader off where the site breaks off", async () => {
+  test("cuts the reader off where the site breaks off, before its answer or in the middle of it", async () => {
     const world = await openWorld();
     await world.site.answer({ "/broken": { hangsUp: true } });
     expect((await world.ask([PERSON], "/broken")).status).toBe(502);
+    const site = createServer((_request, response) => {
+      response.writeHead(200, { "content-length": "100" }).write("half", () => response.destroy());
+    });
+    const origin = await openEdge(await listen(site));
+    await expect(fetch(origin).then((response) => response.text())).rejects.toThrow(TypeError);
+  });
+
+  test("lets go of the site when the reader leaves", async () => {
+    let hasLeft = false;
+    const site = createServer((_request, response) => {
+      response.on("close", () => (hasLeft = true));
+      response.write("on and on");
+    });
+    const origin = await openEdge(await listen(site));
+    const leaving = new AbortController();
+    const response = await fetch(origin, { signal: leaving.signal });
+    expect(response.status).toBe(200);
+    leaving.abort();
+    await expect.poll(() => hasLeft, { timeout: 10_000 }).toBe(true);
   });
 
   test.each([
@@ -182,15 +201,22 @@ describe("the proxy on Node", () => {
       socket.write("HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\nconnection: upgrade\r\n\r\n");
       socket.pipe(socket);
     });
-    site.listen(0, "127.0.0.1");
-    await once(site, "listening");
-    onTestFinished(() => void site.close());
-    const edge = await openEdge(`http://127.0.0.1:${(site.address() as AddressInfo).port}`);
+    const edge = await openEdge(await listen(site));
     const head = "GET /chat HTTP/1.1\r\nhost: works.example\r\nconnection: upgrade\r\nupgrade: echo\r\n";
     expect(await sendRaw(edge, `${head}\r\n`, "hello")).toMatch(/^HTTP\/1\.1 101 .*hello$/s);
     expect(await sendRaw(edge, `${head}${GPTBOT.join(": ")}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 402 /);
   });
 });
+
+async function listen(site: Server): Promise<string> {
+  site.listen(0, "127.0.0.1");
+  await once(site, "listening");
+  onTestFinished(() => {
+    site.close();
+    site.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+}
 
 async function openEdge(upstream?: string): Promise<string> {
   const [platform, site] = await Promise.all([openPlatform(), openStand()]);

@@ -290,8 +290,9 @@ async function forward(proxy: Proxy, request: IncomingMessage, passing: Passing)
     return write(refusalResponse(refusal, config), response, request);
   }
   response.writeHead(upstream.statusCode ?? 502, upstream.statusMessage, answerHeaders(upstream, verdict));
-  // A site that stops in the middle of an answer, or a reader who leaves: the other side is cut too.
-  await pipeline(upstream, response).catch(() => response.destroy());
+  // A site that stops in the middle of an answer cuts the reader off; a reader who leaves is seen above.
+  upstream.once("error", () => response.destroy());
+  upstream.pipe(response);
   await sent;
 }
 

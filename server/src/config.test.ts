@@ -74,6 +74,7 @@ describe("without settings", () => {
         payoutFolder: `${process.cwd()}/data/payouts`,
         stripe: undefined,
         invoiceDueSeconds: 2_592_000,
+        sending: { intervalSeconds: 2, leaseMs: 30_000 },
       },
       purges: { targets: [], edges: [] },
       exitWithParent: false,

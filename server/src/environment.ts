@@ -40,6 +40,9 @@ export const ENVIRONMENT = {
     "the least that is paid out, in micro-units: one number for all currencies, or EUR=10000000,JPY=1000000000 with an optional number for the others (default: 10000000)",
   LICET_PAYOUT_DAY:
     "the day of the month, 1 to 28, on which payout batches are made by themselves; 0 means by hand (default: 0)",
+  LICET_PAYOUT_INTERVAL_MS: "how often it is looked for payouts that are due (default: 2000)",
+  LICET_PAYOUT_LEASE_SECONDS:
+    "how long a payout that is being sent is nobody else's to send; what a server held that is gone waits that long (default: 30)",
   LICET_PAYOUT_DIR: "the folder for payout files of the csv adapter (default: payouts in the data folder)",
   LICET_STRIPE_SECRET_KEY: "the secret or restricted key of Stripe's API, which turns on the stripe adapter",
   LICET_STRIPE_SECRET_KEY_FILE: "a file with that key, instead of the setting",

@@ -15,6 +15,15 @@ export interface PaymentConfig {
   /** Undefined without a key: then there is no stripe adapter. */
   readonly stripe: StripeSettings | undefined;
   readonly invoiceDueSeconds: number;
+  readonly sending: SendingSettings;
+}
+
+/** How payouts are sent. */
+export interface SendingSettings {
+  /** How often it is looked for payouts that are due. */
+  readonly intervalSeconds: number;
+  /** How long a payout that is being sent is nobody else's to send. */
+  readonly leaseMs: number;
 }
 
 /** The least that is paid out, in micro-units. */
@@ -50,6 +59,10 @@ export function readPayments(env: Environment, reading: Reading): PaymentConfig 
     payoutFolder: resolve(env["LICET_PAYOUT_DIR"] || join(env["LICET_DATA_DIR"] || "data", "payouts")),
     stripe: readStripe(env, reading),
     invoiceDueSeconds: readNumber("LICET_INVOICE_DUE_DAYS", 30, { min: 0, max: 365 }) * DAY_SECONDS,
+    sending: {
+      intervalSeconds: readNumber("LICET_PAYOUT_INTERVAL_MS", 2_000, { min: 50, max: 60_000 }) / 1_000,
+      leaseMs: readNumber("LICET_PAYOUT_LEASE_SECONDS", 30, { min: 1, max: 600 }) * 1_000,
+    },
   };
 }
 

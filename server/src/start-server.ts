@@ -42,6 +42,7 @@ import { closeDuePeriods } from "./ledger/close-period.ts";
 import { publishKeySet } from "./keys/publish-key-set.ts";
 import { expireLicenses } from "./licenses/end-license.ts";
 import { readModelLists } from "./models/read-lists.ts";
+import { openLateCases } from "./remediations/open-late-cases.ts";
 import { sweepRemediations } from "./remediations/sweep-cases.ts";
 import { forgetRetiredOauthKeys, rotateDueOauthKey } from "./http/oauth/rotate-key.ts";
 import { BY_SCHEDULE, rotateDueKeys } from "./keys/rotate-due-keys.ts";
@@ -54,8 +55,9 @@ import { reconcileDue } from "./reconciliation/reconcile.ts";
 import { pullDueReceipts } from "./receipts/pull-receipts.ts";
 import { expireConsents } from "./revocations/expire-consents.ts";
 import { publishRevocationView } from "./revocations/render-view.ts";
-import { followFact, forgetOldLegs, lookAtDueFacts } from "./propagation/follow-facts.ts";
+import { forgetOldLegs, lookAtDueFacts } from "./propagation/follow-facts.ts";
 import { publishPropagation } from "./propagation/publish-propagation.ts";
+import { type Following, startFollowing } from "./propagation/start-following.ts";
 import { createTimelineStreams } from "./propagation/timeline-streams.ts";
 import { answerOlp } from "./signals/answer-olp.ts";
 import { followDatasets } from "./signals/follow-datasets.ts";
@@ -99,7 +101,6 @@ const SWEEP_SECONDS = {
   propagation: 15,
   purges: 1,
   oldPurges: 3_600,
-  payouts: 2,
   payoutDay: 60,
   stripeEvents: 3_600,
   expiry: 2,
@@ -216,7 +217,8 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   const deliveries = startDeliveries(ctx);
   const purges = startPurges(ctx);
   await ctx.journal.sweep({ beforeMs: Number.MAX_SAFE_INTEGER });
-  await startWorkers(ctx, deliveries, purges);
+  const following = startFollowing(ctx);
+  await startWorkers(ctx, { deliveries, purges, following });
   const copies = startCopiesOf(ctx);
   let draining = false;
   const oauth = await createOauthServer(ctx, {
@@ -252,7 +254,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
     await interactions
       .flush()
       .catch((error: unknown) => ctx.log.error({ error: String(error) }, "interactions were lost at the stop"));
-    await Promise.all([deliveries.settle(), purges.settle()]);
+    await Promise.all([deliveries.settle(), purges.settle(), following.settle()]);
     await ctx.commits.settle();
     await ctx.sequencer.stop();
     await ctx.journal.close();
@@ -314,11 +316,17 @@ async function workOn(ctx: Context, queue: QueueName, worker: (eventId: string) 
   });
 }
 
-async function startWorkers(ctx: Context, deliveries: Deliveries, purges: Purges): Promise<void> {
+interface Workers {
+  readonly deliveries: Deliveries;
+  readonly purges: Purges;
+  readonly following: Following;
+}
+
+async function startWorkers(ctx: Context, { deliveries, purges, following }: Workers): Promise<void> {
   await workOn(ctx, "fan-out", async (eventId) => {
     await fanOut(ctx, eventId);
     await deliveries.wake();
-    await followFact(ctx, eventId);
+    following.begin(eventId);
   });
   await workOn(ctx, "content-status", (eventId) => followWithStatuses(ctx, eventId));
   ctx.jobs.every(SWEEP_SECONDS.contentStatuses, "render content statuses", (signal) =>
@@ -326,8 +334,9 @@ async function startWorkers(ctx: Context, deliveries: Deliveries, purges: Purges
   );
   await workOn(ctx, "purge", purges.plan);
   await workOn(ctx, "register-dataset", (eventId) => registerOffers(ctx, eventId));
+  await workOn(ctx, "open-remediations", (eventId) => openLateCases(ctx, eventId));
   await workOn(ctx, "issue-invoices", (eventId) => issueInvoices(ctx, eventId));
-  ctx.jobs.every(SWEEP_SECONDS.payouts, "send payouts", (signal) => sendDuePayouts(ctx, signal));
+  ctx.jobs.every(ctx.config.payments.sending.intervalSeconds, "send payouts", (signal) => sendDuePayouts(ctx, signal));
   ctx.jobs.every(SWEEP_SECONDS.payoutDay, "make payout batches", () => createDueBatches(ctx));
   ctx.jobs.every(SWEEP_SECONDS.stripeEvents, "forget Stripe's events", () => forgetStripeEvents(ctx));
   ctx.jobs.every(SWEEP_SECONDS.deliveries, "deliver webhooks", () => deliveries.wake());

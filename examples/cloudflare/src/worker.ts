@@ -19,6 +19,7 @@ interface Purge {
 /** Which URLs the cache holds under a tag. Tags are compared without regard to case. */
 const urlsByTag = new Map<string, Set<string>>();
 
+// oxlint-disable-next-line typescript/unbound-method -- it is called on the cache that is asked
 const put = Cache.prototype.put;
 Cache.prototype.put = async function (request: RequestInfo | URL, response: Response): Promise<void> {
   const url = typeof request === "string" ? request : request instanceof URL ? request.href : request.url;

@@ -1,4 +1,3 @@
-import { otherSpelling } from "./malleable-signatures.ts";
 import {
   type JsonMembers,
   type TestKey,
@@ -7,8 +6,6 @@ import {
   base64url,
   compact,
   refused,
-  sha256Hex,
-  signed,
   sortedJson,
   token,
   writeVectors,
@@ -17,24 +14,21 @@ import {
   DAY,
   HASH,
   JTI,
-  KEY_SET,
   LIFETIME,
   NOW,
   ORIGIN,
-  OTHER_JTI,
   STATUS,
   anaKey,
   bramKey,
   consentKey,
-  documentKey,
   instantAt,
-  receiptKey,
   strangerKey,
 } from "./vector-world.ts";
 
-const TYP = "consent+jwt";
+export const TYP = "consent+jwt";
 
-const CLAIMS: JsonMembers = {
+/** What a creator signs, in most vectors. */
+export const CLAIMS: JsonMembers = {
   iss: `${ORIGIN}/creators/user:ana`,
   sub: "content:c_1",
   scope: ["training_text", "commercial"],
@@ -349,58 +343,11 @@ function signersAndTimes(): readonly Vector[] {
   ];
 }
 
-function acceptances(): readonly Vector[] {
-  const text = token(TYP, CLAIMS, anaKey);
-  const byBram = token(TYP, CLAIMS, bramKey);
-  const bramsSignature = Buffer.from(byBram.slice(byBram.lastIndexOf(".") + 1), "base64url");
-  const content: JsonMembers = {
-    type: "consent-acceptance",
-    iss: ORIGIN,
-    jti: JTI,
-    token_sha256: sha256Hex(text),
-    accepted_at: instantAt(NOW + 5),
-  };
-  const asking = (acceptance: JsonMembers | null) => ({ token: text, jti: JTI, acceptance });
-  const changed = (members: JsonMembers) => asking(signed({ ...content, ...members }, documentKey));
-  const good = signed(content, documentKey);
-  return [
-    accepted("an acceptance of these bytes", asking(good), { accepted_at: NOW + 5 }),
-    refused("none", "consent_unaccepted", asking(null)),
-    refused("of another token", "consent_unaccepted", changed({ jti: OTHER_JTI })),
-    refused("of other bytes with the same jti", "consent_unaccepted", changed({ token_sha256: HASH })),
-    refused("of the same consent under the other of its two ES256 signatures", "consent_unaccepted", {
-      ...asking(signed({ ...content, token_sha256: sha256Hex(byBram) }, documentKey)),
-      token: `${byBram.slice(0, byBram.lastIndexOf("."))}.${base64url(otherSpelling(bramsSignature))}`,
-    }),
-    refused("of another type", "document_invalid", changed({ type: "terms" })),
-    refused("by another platform", "document_invalid", changed({ iss: "https://evil.example" })),
-    refused(
-      "without a time",
-      "document_invalid",
-      asking(
-        signed(Object.fromEntries(Object.entries(content).filter(([name]) => name !== "accepted_at")), documentKey),
-      ),
-    ),
-    refused("changed after signing", "signature_invalid", asking({ ...good, accepted_at: instantAt(NOW + 6) })),
-    refused("signed by a stranger", "signature_missing", asking(signed(content, strangerKey))),
-    refused("signed by the key for consents", "key_purpose_wrong", asking(signed(content, consentKey))),
-    refused("signed by the key for receipts", "key_purpose_wrong", asking(signed(content, receiptKey))),
-    refused("accepted after the key's end", "key_not_in_force", changed({ accepted_at: "2030-01-01T00:00:00Z" })),
-    refused("from a test server", "test_document", changed({ test: true })),
-  ];
-}
-
 export function writeConsentVectors(): void {
   writeVectors(
     "consent-token.json",
     "Consent tokens. The verifier has found `key` (null when it knows none); it asks the gate, the signature and the claims with `made_at`, then the times with `now`. The first failure names the code.",
     [...valid(), ...validDids(), ...keysAndSignatures(), ...claims(), ...signersAndTimes(), ...invalidDids()],
     { origin: ORIGIN },
-  );
-  writeVectors(
-    "consent-acceptance.json",
-    "The platform's acceptance of a consent token, verified with `key_set`.",
-    acceptances(),
-    { key_set: KEY_SET },
   );
 }

@@ -1,3 +1,4 @@
+import { writeConsentAcceptanceVectors } from "./consent-acceptance-vectors.ts";
 import { writeConsentVectors } from "./consent-vectors.ts";
 import { writeDatasetVectors } from "./dataset-vectors.ts";
 import { writeDocumentVectors } from "./document-vectors.ts";
@@ -14,6 +15,7 @@ import { writeWebhookVectors } from "./webhook-vectors.ts";
 /* Writes the vectors that carry signatures. The others in protocol/vectors are written by hand. */
 writeJwsVectors();
 writeConsentVectors();
+writeConsentAcceptanceVectors();
 writeDocumentVectors();
 writeDatasetVectors();
 writeStatusListVectors();

@@ -35,7 +35,7 @@ async function offerFor(creatorCount: number) {
   const dataset = await publishDataset(platform, works, { revenue_split: { platform_fee_bps: 1_000 } });
   const marketplace = await registerMarketplace(platform);
   await offerDataset(platform, dataset.dataset_id, marketplace);
-  return { creators, dataset, marketplace };
+  return { creators, works, dataset, marketplace };
 }
 
 /** Waits until everything that was accepted by now is counted. */
@@ -106,6 +106,31 @@ describe("usage", () => {
     expect((await usage(`dataset_id=${dataset.dataset_id}&from=${tomorrow}`)).groups).toEqual([]);
     expect((await usage(`dataset_id=${dataset.dataset_id}&until=${today()}`)).groups).toEqual([]);
     await expectAgreement();
+  });
+
+  test("is a creator's for the versions that hold a work of theirs, as receipts are", async () => {
+    const { creators, works, dataset, marketplace } = await offerFor(1);
+    const later = await enrolCreator(platform);
+    const work = await registerWork(platform, later.creatorId);
+    await giveConsent(later);
+    expectStatus(await postReceipt(platform, marketplace, dataset), 201);
+    const grown = await publishDataset(platform, [...works, work], { dataset_id: dataset.dataset_id });
+    expect(grown.version).toBe(2);
+    expectStatus(await postReceipt(platform, marketplace, grown), 201);
+    await counted();
+    const versions = async (caller: Caller): Promise<readonly number[]> => [
+      ...new Set<number>(
+        (await usage("group_by=version", caller)).groups.map(
+          (group: { readonly dataset_version: number }) => group.dataset_version,
+        ),
+      ),
+    ];
+    const [own] = creators;
+    expect(await versions(await sessionOf(own?.creatorId ?? ""))).toEqual([1, 2]);
+    const session = await sessionOf(later.creatorId);
+    expect(await versions(session)).toEqual([2]);
+    const { receipts } = expectStatus(await session.get("/api/v1/usage-receipts"), 200).body;
+    expect(receipts.map((row: { readonly dataset_version: number }) => row.dataset_version)).toEqual([2]);
   });
 
   test("counts a charge that is taken back as less, and a license's flat price without a receipt", async () => {

@@ -33,7 +33,8 @@ export interface RollupQuery {
   readonly from: string | undefined;
   readonly until: string | undefined;
   readonly filters: RollupFilters;
-  readonly datasetIds: readonly string[] | undefined;
+  /** Only usage of versions that hold a work of this creator; undefined means all. */
+  readonly creatorId: string | undefined;
   /** The last group of the page before. */
   readonly after: GroupCursor | undefined;
   readonly limit: number;
@@ -63,14 +64,13 @@ export async function sumEarnings(db: Db, query: RollupQuery): Promise<readonly 
 
 async function sumRollup<T>(
   db: Db,
-  { columns, from, until, filters, datasetIds, after, limit }: RollupQuery,
+  { columns, from, until, filters, creatorId, after, limit }: RollupQuery,
   { table, sums }: { readonly table: string; readonly sums: RawBuilder<unknown> },
 ): Promise<readonly (GroupKey & T)[]> {
-  if (datasetIds?.length === 0) return [];
   const conditions = [
     ...(from === undefined ? [] : [sql`day >= ${from}::date`]),
     ...(until === undefined ? [] : [sql`day < ${until}::date`]),
-    ...(datasetIds === undefined ? [] : [sql`dataset_id = any(${[...datasetIds]}::text[])`]),
+    ...(creatorId === undefined ? [] : [holdsWorkOf(creatorId, table)]),
     ...Object.entries(filters).flatMap(([column, value]) =>
       value === undefined ? [] : [sql`${sql.ref(column)} = ${value}`],
     ),
@@ -85,6 +85,13 @@ async function sumRollup<T>(
      where ${conditions.length === 0 ? sql`true` : sql.join(conditions, sql` and `)}
      group by ${keys} order by ${keys} limit ${limit + 1}`.execute(db);
   return rows;
+}
+
+function holdsWorkOf(creatorId: string, table: string): RawBuilder<unknown> {
+  return sql`exists (
+    select from creator_weight own
+     where own.creator_id = ${creatorId} and own.dataset_id = ${sql.ref(`${table}.dataset_id`)}
+       and own.version = ${sql.ref(`${table}.dataset_version`)})`;
 }
 
 function isAfter(columns: readonly GroupColumn[], after: GroupCursor): RawBuilder<unknown> {

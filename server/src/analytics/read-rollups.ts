@@ -34,7 +34,7 @@ export type UsageGroup = Omit<UsageSums, "units"> & { readonly units?: string };
 
 /**
  * Usage and what was charged for it, by group: to the platform all, to a marketplace its own, to a
- * creator that of datasets with works of theirs. Refuses `input_invalid` and `not_yours`.
+ * creator that of versions with works of theirs, as receipts are. Refuses `input_invalid` and `not_yours`.
  */
 export async function readUsage(ctx: Context, principal: Principal, asked: Asked): Promise<Result<Groups<UsageGroup>>> {
   const query = queryOf("usage", asked);
@@ -74,7 +74,7 @@ function queryOf(rollup: RollupName, { groupBy, from, until, filters, after, lim
     from: first.value,
     until: end.value,
     filters,
-    datasetIds: undefined,
+    creatorId: undefined,
     after: last.value,
     limit,
   });
@@ -89,17 +89,18 @@ async function visibleUsage(
   ctx: Context,
   principal: Principal,
   filters: RollupFilters,
-): Promise<Result<Pick<RollupQuery, "filters" | "datasetIds">>> {
+): Promise<Result<Pick<RollupQuery, "filters" | "creatorId">>> {
   if (principal.kind === "creator") {
-    const own = await readDatasetIdsOfCreator(ctx.db, principal.creatorId);
     const { dataset_id } = filters;
-    return dataset_id === undefined || own.includes(dataset_id)
-      ? accept({ filters, datasetIds: own })
+    const isOwn =
+      dataset_id === undefined || (await readDatasetIdsOfCreator(ctx.db, principal.creatorId)).includes(dataset_id);
+    return isOwn
+      ? accept({ filters, creatorId: principal.creatorId })
       : refuse("not_yours", `the dataset ${dataset_id} holds no work of yours`);
   }
   const marketplaceId = principal.kind === "marketplace" ? principal.marketplaceId : undefined;
   const own = ownOnly(filters, "marketplace_id", marketplaceId);
-  return own.ok ? accept({ filters: own.value, datasetIds: undefined }) : own;
+  return own.ok ? accept({ filters: own.value, creatorId: undefined }) : own;
 }
 
 /** Keeps a caller to what is theirs; `own` is undefined for those who may see everything. */

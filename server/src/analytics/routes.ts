@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { formatInstant } from "@licet/protocol";
+import { type Result, formatInstant } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { type Api, defineRoute, jsonAnswer, unwrap } from "../http/api.ts";
 import { creatorIdSchema, identifierSchema, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
@@ -7,7 +7,8 @@ import { actorOf } from "../http/principal.ts";
 import { checkRollups, isAgreed } from "./check-rollups.ts";
 import type { Compared } from "./check-store.ts";
 import { GROUPS } from "./group-by.ts";
-import { readEarnings, readUsage } from "./read-rollups.ts";
+import type { RollupFilters } from "./query-store.ts";
+import { type Asked, type Groups, readEarnings, readUsage } from "./read-rollups.ts";
 import { type Progress, findProgress, rebuildRollups } from "./rebuild-rollups.ts";
 
 const tags = ["analytics"];
@@ -119,6 +120,31 @@ export function addAnalyticsRoutes(api: Api, ctx: Context): void {
   addUpkeepRoutes(api, ctx);
 }
 
+function pageSchema<T extends z.ZodType>(group: T) {
+  return z.object({ groups: z.array(group), next: z.string().nullable(), complete_to: completeToSchema });
+}
+
+/** What a query says beside its filters. */
+interface Grouping {
+  readonly group_by?: string | undefined;
+  readonly from?: string | undefined;
+  readonly until?: string | undefined;
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
+}
+
+/** A page of groups, and how far they are counted. That is read first: what comes meanwhile is then more than is said, never less. */
+async function readGroups<T>(
+  ctx: Context,
+  { group_by, from, until, after, limit, ...filters }: Grouping & RollupFilters,
+  read: (asked: Asked) => Promise<Result<Groups<T>>>,
+) {
+  const progress = await findProgress(ctx);
+  const asked = { groupBy: group_by, from, until, filters, ...pageOf({ after, limit }) };
+  const { groups, next } = unwrap(await read(asked));
+  return { groups: [...groups], next, complete_to: completeTo(ctx, progress) };
+}
+
 function addUsageRoute(api: Api, ctx: Context): void {
   api.openapi(
     defineRoute(ctx, {
@@ -135,24 +161,11 @@ function addUsageRoute(api: Api, ctx: Context): void {
           unit: z.string().max(40).optional(),
         }),
       },
-      responses: {
-        200: jsonAnswer(
-          "A page",
-          z.object({
-            groups: z.array(usageGroupSchema),
-            next: z.string().nullable(),
-            complete_to: completeToSchema,
-          }),
-        ),
-      },
+      responses: { 200: jsonAnswer("A page", pageSchema(usageGroupSchema)) },
     }),
     async (c) => {
-      const { group_by, from, until, after, limit, ...filters } = c.req.valid("query");
-      // Read first: what comes meanwhile is then more than is said, never less.
-      const progress = await findProgress(ctx);
-      const asked = { groupBy: group_by, from, until, filters, ...pageOf({ after, limit }) };
-      const { groups, next } = unwrap(await readUsage(ctx, c.get("principal"), asked));
-      return c.json({ groups: [...groups], next, complete_to: completeTo(ctx, progress) }, 200);
+      const read = (asked: Asked) => readUsage(ctx, c.get("principal"), asked);
+      return c.json(await readGroups(ctx, c.req.valid("query"), read), 200);
     },
   );
 }
@@ -167,23 +180,11 @@ function addEarningsRoute(api: Api, ctx: Context): void {
       request: {
         query: z.object({ ...rollupQuery(GROUPS.earnings), creator_id: creatorIdSchema.optional() }),
       },
-      responses: {
-        200: jsonAnswer(
-          "A page",
-          z.object({
-            groups: z.array(earningGroupSchema),
-            next: z.string().nullable(),
-            complete_to: completeToSchema,
-          }),
-        ),
-      },
+      responses: { 200: jsonAnswer("A page", pageSchema(earningGroupSchema)) },
     }),
     async (c) => {
-      const { group_by, from, until, after, limit, ...filters } = c.req.valid("query");
-      const progress = await findProgress(ctx);
-      const asked = { groupBy: group_by, from, until, filters, ...pageOf({ after, limit }) };
-      const { groups, next } = unwrap(await readEarnings(ctx, c.get("principal"), asked));
-      return c.json({ groups: [...groups], next, complete_to: completeTo(ctx, progress) }, 200);
+      const read = (asked: Asked) => readEarnings(ctx, c.get("principal"), asked);
+      return c.json(await readGroups(ctx, c.req.valid("query"), read), 200);
     },
   );
 }

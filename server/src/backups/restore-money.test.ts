@@ -64,7 +64,7 @@ test("payments, corrections, closed months, invoices and policies since the back
       `payment.recorded ${marketplaceId}: 40 USD`,
       `ledger.reversed ${transaction_id}`,
       `license-policy.changed ${closed.dataset_id}`,
-      `pool.split ${pool}: 90`,
+      `pool.split ${pool}: 90 USD`,
       `period.closed ${period}`,
       `invoice.issued ${invoice.invoice_id}: ${invoice.number} 90 USD`,
     ],
@@ -74,4 +74,15 @@ test("payments, corrections, closed months, invoices and policies since the back
     (await back.platform.operator.get(`/api/v1/datasets/${datasetId}/license-policy`)).body;
   expect(await modeOf(closed.dataset_id)).toMatchObject({ mode: "manual", updated_by: "restore" });
   expect(await modeOf(calm.dataset_id)).toMatchObject({ mode: "automatic" });
+
+  // The lost invoice was sent under its number, so the month's next ones are counted in another series.
+  expectStatus(await back.platform.operator.post(`/api/v1/ledger/periods/${period}/close`), 200);
+  const readNumbers = async () =>
+    (await back.platform.operator.get("/api/v1/invoices")).body.invoices.map(
+      (row: { readonly number: string }) => row.number,
+    );
+  await expect.poll(readNumbers, { timeout: 30_000 }).toHaveLength(1);
+  const [number] = await readNumbers();
+  expect(invoice.number).toBe(`${period}-0001`);
+  expect(number).toMatch(new RegExp(`^${period}-R\\d{16}-0001$`));
 });

@@ -21,7 +21,14 @@ import {
   readVersionsFrom,
   updateDataset,
 } from "./store.ts";
-import { type Build, deleteBuild, insertConsents, insertItems, insertVersionRow } from "./version-store.ts";
+import {
+  type Build,
+  deleteBuild,
+  insertConsents,
+  insertItems,
+  insertVersionRow,
+  keepCreatorWeights,
+} from "./version-store.ts";
 import { dropBuild, keepBuild, takeBuild, writeLines } from "./write-lines.ts";
 
 /** A version with more works is written before it is committed, so that nobody waits for it. */
@@ -176,6 +183,7 @@ async function publishInFact(fact: Fact, dataset: DatasetRow, { plan, roots, by,
   if (build === undefined) {
     await insertItems(trx, version, plan.items);
     await insertConsents(trx, version, plan.consents);
+    await keepCreatorWeights(trx, version);
   }
   await insertVersionRow(trx, version);
   // Given back with the commit: the next publication need not wait, and no sweep takes these lines for abandoned.

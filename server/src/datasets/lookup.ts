@@ -24,7 +24,7 @@ export {
 export type { VersionStanding } from "./standing.ts";
 export { readOfferedTo } from "./offer-store.ts";
 export { isSameOffer, offerOf } from "./version-offer.ts";
-export { readCreatorWeights } from "./version-store.ts";
+export { addUpCreatorWeights, readCreatorWeights } from "./version-store.ts";
 export {
   type DatasetRow,
   type VersionRow,

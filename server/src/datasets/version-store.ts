@@ -104,6 +104,7 @@ export async function readAbandonedBuilds(db: Db, nowMs: number, limit: number):
 /** Deletes some of the lines of a version that was never published; false when none are left. */
 export async function deleteSomeLines(trx: Trx, { dataset_id, version }: VersionName): Promise<boolean> {
   let deleted = 0;
+  await trx.deleteFrom("creator_weight").where("dataset_id", "=", dataset_id).where("version", "=", version).execute();
   for (const table of ["dataset_item", "dataset_consent"] as const) {
     const { rows } = await sql`
       delete from ${sql.table(table)}
@@ -182,8 +183,26 @@ const WEIGHT_SQL: Record<SplitMeasure, string> = {
   bytes: "(item::json->>'size_bytes')::numeric",
 };
 
-/** What each creator's works of a version count in a split, by creator. The lines of a version never change. */
+/** Keeps what each creator's works of a version count in a split, once all of its lines are there. */
+export async function keepCreatorWeights(trx: Trx, { dataset_id, version }: VersionName): Promise<void> {
+  await sql`select keep_creator_weights(${dataset_id}, ${version}::int)`.execute(trx);
+}
+
+/** What each creator's works of a version count in a split, by creator. */
 export async function readCreatorWeights(
+  db: Db | Trx,
+  { dataset_id, version }: VersionName,
+  by: SplitMeasure,
+): Promise<readonly Share[]> {
+  const { rows } = await sql<{ creator_id: string; weight: string }>`
+    select creator_id, ${sql.ref(by)}::text as weight
+      from creator_weight where dataset_id = ${dataset_id} and version = ${version}
+     order by creator_id collate "C"`.execute(db);
+  return rows.map(({ creator_id, weight }) => ({ name: creator_id, weight: BigInt(weight) }));
+}
+
+/** The same, added up anew from the lines of the version, which never change. */
+export async function addUpCreatorWeights(
   db: Db | Trx,
   { dataset_id, version }: VersionName,
   by: SplitMeasure,

@@ -11,6 +11,7 @@ import {
   holdBuild,
   insertConsents,
   insertItems,
+  keepCreatorWeights,
   readAbandonedBuilds,
 } from "./version-store.ts";
 
@@ -46,7 +47,11 @@ export async function writeLines(ctx: Context, build: Build, { items, consents }
     });
     if (isHeld !== true) return false;
   }
-  return true;
+  const isKept = await inBuild(ctx, build, async (trx) => {
+    await keepCreatorWeights(trx, build);
+    return true;
+  });
+  return isKept === true;
 }
 
 /** Holds the build of a publication to the commit; false when it is no longer its own. */

@@ -13,6 +13,7 @@ export interface LedgerTables {
     amount: string;
   };
   account_balance: { account_id: number; balance: string };
+  account_month: { account_id: number; month_at: number; amount: string };
   ledger_period: { period: string; closed_at: number; closed_by: string };
 }
 

@@ -87,6 +87,7 @@ export interface Tables
     leaf_hash: string;
   };
   dataset_consent: { dataset_id: string; version: number; position: number; jti: string };
+  creator_weight: { dataset_id: string; version: number; creator_id: string };
   content_status: { content_id: string; url: string; url_sha256: string };
   content_status_order: {
     dataset_id: string;

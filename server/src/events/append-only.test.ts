@@ -28,6 +28,7 @@ const APPEND_ONLY = [
   "content_revision",
   "dataset_version",
   "dataset_item",
+  "creator_weight",
   "dataset_consent",
   "usage_receipt",
   "revocation",

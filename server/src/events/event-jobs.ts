@@ -80,6 +80,7 @@ export const EVENT_JOBS = {
   "remediation.closed": ["fan-out"],
   "receipt.accepted": [],
   "receipt.breach": [],
+  "receipt.late": ["open-remediations"],
   "upstream.registered": [],
   "upstream.secret-rotated": [],
   "upstream.ended": [],

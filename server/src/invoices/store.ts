@@ -25,16 +25,12 @@ export interface Span {
 /** Payments, and what takes them back, are not invoiced: they settle. */
 const IS_PAYMENT = sql`coalesce(original.kind, transaction.kind) = 'payment'`;
 
-/** Marketplaces that owe something for a month, or get something back. */
-export async function readInvoiced(db: Db, { from, until }: Span): Promise<readonly Invoiced[]> {
+/** Marketplaces on whose accounts anything counted in a month: for some it is nothing but payments. */
+export async function readInvoiced(db: Db, { from }: Pick<Span, "from">): Promise<readonly Invoiced[]> {
   const { rows } = await sql<Invoiced>`
-    select distinct account.owner as marketplace_id, account.currency
-      from ledger_transaction transaction
-      left join ledger_transaction original on original.transaction_id = transaction.reverses
-      join ledger_entry entry on entry.transaction_id = transaction.transaction_id
-      join ledger_account account on account.account_id = entry.account_id
-     where account.kind = 'marketplace' and transaction.value_at >= ${from} and transaction.value_at < ${until}
-       and not ${IS_PAYMENT}
+    select account.owner as marketplace_id, account.currency
+      from account_month month join ledger_account account using (account_id)
+     where account.kind = 'marketplace' and month.month_at = ${from}
      order by marketplace_id, account.currency`.execute(db);
   return rows;
 }
@@ -51,6 +47,13 @@ export interface DerivedLine {
   readonly entries: number;
   readonly amount: string;
 }
+
+/** Has this transaction take its time: a large month's lines are added up from all of its entries. */
+export async function takeTime(trx: Trx): Promise<void> {
+  await sql`set local statement_timeout = ${sql.lit(MAX_DERIVING_MS)}`.execute(trx);
+}
+
+const MAX_DERIVING_MS = 3_600_000;
 
 /** What a marketplace was charged in a month, by dataset version, license and price. */
 export async function deriveLines(
@@ -100,11 +103,12 @@ export async function findInvoiceOf(
     .executeTakeFirst();
 }
 
-export async function countInvoices(trx: Trx, period: string): Promise<number> {
+/** Invoices whose numbers are counted in this series. */
+export async function countInvoices(trx: Trx, series: string): Promise<number> {
   const { count } = await trx
     .selectFrom("invoice")
     .select((query) => query.fn.countAll<number>().as("count"))
-    .where("period", "=", period)
+    .where(sql<boolean>`number ~ ${`^${series}[0-9]+$`}`)
     .executeTakeFirstOrThrow();
   return count;
 }

@@ -4,7 +4,14 @@ import type { Database, Trx } from "../db/open-database.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
 /** The queues. They wake workers; order and truth live in the slices' own tables. */
-export const QUEUES = ["fan-out", "purge", "content-status", "register-dataset", "issue-invoices"] as const;
+export const QUEUES = [
+  "fan-out",
+  "purge",
+  "content-status",
+  "register-dataset",
+  "issue-invoices",
+  "open-remediations",
+] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 export interface JobData {

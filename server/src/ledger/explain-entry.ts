@@ -98,7 +98,7 @@ async function splitSteps(
 ): Promise<readonly Step[]> {
   const owner = `${textOf(explanation, "dataset_id")}/${Number(explanation["version"])}`;
   const poolMicros = microsOf(explanation, "pool_micros");
-  const split = await computeSplit(ctx.db, { owner, poolMicros, seed: textOf(explanation, "seed") });
+  const split = await computeSplit(ctx.db, { owner, poolMicros, seed: textOf(explanation, "seed"), isCheck: true });
   const until = Number(textOf(explanation, "until"));
   const charges = await readPoolCharges(ctx.db, {
     owner,

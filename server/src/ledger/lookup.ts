@@ -3,7 +3,7 @@ import { readPeriods } from "./store.ts";
 
 /** What other slices may ask of the ledger. */
 export { type PeriodBounds, boundsAround, boundsOf, periodOf } from "./periods.ts";
-export { computeSplit, poolOf, versionOfPool } from "./split-pool.ts";
+export { poolOf, versionOfPool } from "./split-pool.ts";
 export { type AccountRow, findNewestPeriod, readAccounts, readBalanceBefore } from "./store.ts";
 
 /** Whether nothing is counted for a month any more. */

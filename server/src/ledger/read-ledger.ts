@@ -3,6 +3,7 @@ import type { Context } from "../context.ts";
 import type { AccountKind } from "../db/ledger-tables.ts";
 import { cutPage } from "../http/parameters.ts";
 import { type Principal, isPlatform } from "../http/principal.ts";
+import { periodOf } from "./periods.ts";
 import {
   type AccountName,
   type AccountRow,
@@ -13,6 +14,7 @@ import {
   readAccountEntries,
   readAccounts,
   readEntriesOf,
+  readMonths,
 } from "./store.ts";
 
 /** True for an account the caller may look into: the platform into all, others into their own. */
@@ -66,6 +68,30 @@ export async function listEntries(
   const found = await readAccountEntries(ctx.db, accountId, { after, limit: limit + 1 });
   const { rows, next } = cutPage(found, limit, (row) => String(row.entry_id));
   return accept({ account, entries: rows, next });
+}
+
+/** What counted for an account in a month, and for it at the month's end. */
+export interface MonthBalance {
+  readonly period: string;
+  readonly amountMicros: bigint;
+  readonly balanceMicros: bigint;
+}
+
+/** An account by months, the oldest first. Refuses `not_found` and `not_yours`. */
+export async function listMonths(
+  ctx: Context,
+  principal: Principal,
+  accountId: number,
+): Promise<Result<{ readonly account: AccountRow; readonly months: readonly MonthBalance[] }>> {
+  const account = await findAccountById(ctx.db, accountId);
+  if (account === undefined) return refuse("not_found", `there is no account ${accountId}`);
+  if (!isOwnAccount(principal, account)) return refuse("not_yours", `the account ${accountId} is somebody else's`);
+  let balanceMicros = 0n;
+  const months = (await readMonths(ctx.db, accountId)).map(({ month_at, amountMicros }): MonthBalance => {
+    balanceMicros += amountMicros;
+    return { period: periodOf(month_at), amountMicros, balanceMicros };
+  });
+  return accept({ account, months });
 }
 
 /** A transaction with those of its entries that the caller may see. Refuses `not_found` and `not_yours`. */

@@ -6,7 +6,7 @@ import { countOf, identifierSchema, instantSchema, pageOf, pageQuery, reasonSche
 import { actorOf } from "../http/principal.ts";
 import { closePeriod, listPeriods, viewOf } from "./close-period.ts";
 import { type Explanation, explainEntry } from "./explain-entry.ts";
-import { listAccounts, listEntries, readTransaction } from "./read-ledger.ts";
+import { listAccounts, listEntries, listMonths, readTransaction } from "./read-ledger.ts";
 import { recordPayment } from "./record-payment.ts";
 import { reverseTransaction } from "./reverse-transaction.ts";
 import { splitPoolNow } from "./split-pool.ts";
@@ -75,6 +75,14 @@ const explanationSchema = z
   })
   .openapi("LedgerExplanation");
 
+const monthSchema = z
+  .object({
+    period: z.string().openapi({ example: "2026-11" }),
+    amount_micros: microsSchema,
+    balance_micros: microsSchema.openapi({ description: "what counted for the account at the month's end" }),
+  })
+  .openapi("LedgerMonth");
+
 const periodSchema = z
   .object({
     period: z.string().openapi({ example: "2026-11" }),
@@ -89,6 +97,7 @@ const periodSchema = z
 /** The ledger: read by those it is about, corrected by its opposite, closed month by month. */
 export function addLedgerRoutes(api: Api, ctx: Context): void {
   addAccountRoutes(api, ctx);
+  addMonthsRoute(api, ctx);
   addTransactionRoutes(api, ctx);
   addPeriodRoutes(api, ctx);
   addSplitRoute(api, ctx);
@@ -161,6 +170,31 @@ function addAccountRoutes(api: Api, ctx: Context): void {
     async (c) => {
       const explained = await explainEntry(ctx, c.get("principal"), Number(c.req.valid("param").id));
       return c.json(explanationView(unwrap(explained)), 200);
+    },
+  );
+}
+
+function addMonthsRoute(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/api/v1/ledger/accounts/{id}/months",
+      tags,
+      summary: "What counted for an account in each month, oldest first",
+      request: { params: z.object({ id: numberSchema }) },
+      responses: {
+        200: jsonAnswer("All of them", z.object({ account: accountSchema, months: z.array(monthSchema) })),
+      },
+    }),
+    async (c) => {
+      const accountId = Number(c.req.valid("param").id);
+      const { account, months } = unwrap(await listMonths(ctx, c.get("principal"), accountId));
+      const shown = months.map(({ period, amountMicros, balanceMicros }) => ({
+        period,
+        amount_micros: String(amountMicros),
+        balance_micros: String(balanceMicros),
+      }));
+      return c.json({ account: accountView(account), months: shown }, 200);
     },
   );
 }

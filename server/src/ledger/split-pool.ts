@@ -11,7 +11,7 @@ import {
 } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import type { Trx } from "../db/open-database.ts";
-import { findVersion, offerOf, readCreatorWeights } from "../datasets/lookup.ts";
+import { addUpCreatorWeights, findVersion, offerOf, readCreatorWeights } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { postTransactions } from "./post-transactions.ts";
 import {
@@ -43,10 +43,19 @@ export interface PoolSplit extends RevenueSplit {
   readonly shares: readonly SharedAmount[];
 }
 
+/** What a split is computed from. */
+export interface SplitInput {
+  readonly owner: string;
+  readonly poolMicros: bigint;
+  readonly seed: string;
+  /** True to add weights up anew from the version's lines, instead of taking the ones that are kept. */
+  readonly isCheck: boolean;
+}
+
 /** Computes a split from the version's frozen lines: the same pool and seed give the same split at any time. */
 export async function computeSplit(
   trx: Trx | Context["db"],
-  { owner, poolMicros, seed }: { readonly owner: string; readonly poolMicros: bigint; readonly seed: string },
+  { owner, poolMicros, seed, isCheck }: SplitInput,
 ): Promise<PoolSplit> {
   const name = versionOfPool(owner);
   const version = await findVersion(trx, name.dataset_id, name.version);
@@ -54,7 +63,7 @@ export async function computeSplit(
   const { revenueSplit } = offerOf(version);
   const feeMicros = platformFee(poolMicros, revenueSplit.platform_fee_bps);
   const sharedMicros = poolMicros - feeMicros;
-  const weights = await readCreatorWeights(trx, name, revenueSplit.by);
+  const weights = await (isCheck ? addUpCreatorWeights : readCreatorWeights)(trx, name, revenueSplit.by);
   return { ...revenueSplit, poolMicros, feeMicros, sharedMicros, shares: splitByWeight(sharedMicros, weights, seed) };
 }
 
@@ -104,6 +113,7 @@ async function postSplit(
     owner: pool.owner,
     poolMicros,
     seed: reference,
+    isCheck: false,
   });
   const explanation: JsonObject = {
     until,
@@ -116,7 +126,7 @@ async function postSplit(
     creators: shares.length,
     seed: reference,
   };
-  fact.record({ type: "pool.split", aggregate: pool.owner, body: explanation });
+  fact.record({ type: "pool.split", aggregate: pool.owner, body: { ...explanation, currency: pool.currency } });
   const [transactionId] = postTransactions(fact, [
     {
       kind: "pool_split",

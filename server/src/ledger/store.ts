@@ -4,6 +4,7 @@ import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { AccountKind, TransactionKind } from "../db/ledger-tables.ts";
 import type { Tables } from "../db/tables.ts";
+import { boundsAround } from "./periods.ts";
 
 export type TransactionRow = Selectable<Tables["ledger_transaction"]>;
 export type PeriodRow = Selectable<Tables["ledger_period"]>;
@@ -187,42 +188,52 @@ function accountOf({
   return { ...row, balanceMicros: BigInt(balance ?? 0) };
 }
 
-/** What counts for an account before an instant, by account. Debits are positive. */
+/** What counts for accounts of a kind before a month, by account, as far as it is anything. Debits are positive. */
 export async function readBalancesBefore(
   db: Db | Trx,
   kind: AccountKind,
-  before: number,
+  monthAt: number,
 ): Promise<readonly AccountRow[]> {
   const { rows } = await sql<Omit<AccountRow, "balanceMicros"> & { balance: string }>`
-    select account.account_id, account.kind, account.owner, account.currency, sum(entry.amount)::text as balance
+    select account.account_id, account.kind, account.owner, account.currency, sum(month.amount)::text as balance
       from ledger_account account
-      join ledger_entry entry using (account_id)
-      join ledger_transaction transaction using (transaction_id)
-     where account.kind = ${kind} and transaction.value_at < ${before}
+      join account_month month using (account_id)
+     where account.kind = ${kind} and month.month_at < ${monthAt}
      group by account.account_id
-    having sum(entry.amount) <> 0
+    having sum(month.amount) <> 0
      order by account.account_id`.execute(db);
   return rows.map(accountOf);
 }
 
-/** What counts for one account before an instant. */
+/** What counts for one account before an instant: the months up to its own, less what is later in that one. */
 export async function readBalanceBefore(db: Db | Trx, accountId: number, before: number): Promise<bigint> {
-  return readSumBetween(db, accountId, { from: 0, until: before });
+  const { from, until } = boundsAround(before);
+  const { rows } = await sql<{ sum: string }>`
+    select (coalesce((select sum(amount) from account_month
+                       where account_id = ${accountId} and month_at < ${before}), 0)
+          - coalesce((select sum(entry.amount)
+                        from ledger_transaction transaction join ledger_entry entry using (transaction_id)
+                       where entry.account_id = ${accountId} and transaction.value_at >= ${before}
+                         and transaction.value_at < ${before === from ? before : until}), 0))::text as sum`.execute(db);
+  return BigInt(rows[0]?.sum ?? 0);
 }
 
-/** What an account got or gave between two instants, from `from` on and before `until`. */
-async function readSumBetween(
-  db: Db | Trx,
-  accountId: number,
-  { from, until }: { readonly from: number; readonly until: number },
-): Promise<bigint> {
-  const { rows } = await sql<{ sum: string }>`
-    select coalesce(sum(entry.amount), 0)::text as sum
-      from ledger_entry entry join ledger_transaction transaction using (transaction_id)
-     where entry.account_id = ${accountId} and transaction.value_at >= ${from} and transaction.value_at < ${until}`.execute(
-    db,
-  );
-  return BigInt(rows[0]?.sum ?? 0);
+/** What counted for an account in a month. */
+export interface AccountMonth {
+  /** The month's first second. */
+  readonly month_at: number;
+  readonly amountMicros: bigint;
+}
+
+/** The months of an account in which anything counted, the oldest first. */
+export async function readMonths(db: Db, accountId: number): Promise<readonly AccountMonth[]> {
+  const rows = await db
+    .selectFrom("account_month")
+    .select(["month_at", "amount"])
+    .where("account_id", "=", accountId)
+    .orderBy("month_at")
+    .execute();
+  return rows.map(({ month_at, amount }) => ({ month_at, amountMicros: BigInt(amount) }));
 }
 
 export async function insertPeriod(trx: Trx, row: PeriodRow): Promise<void> {

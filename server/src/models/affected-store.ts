@@ -51,6 +51,38 @@ interface AffectedRow extends TrainedModel {
   readonly total: number;
 }
 
+/** A use that was reported after its version lost something. */
+export interface LateUse {
+  readonly license_id: string;
+  readonly dataset_id: string;
+  readonly dataset_version: number;
+  readonly model_fingerprint: string;
+  /** What was lost before was known to its user, who did without it. Seconds since the epoch. */
+  readonly lost_since: number;
+}
+
+/** What of a version was taken back from an instant on: consents that were revoked, and works that were withdrawn. */
+export async function readTakenBack(
+  trx: Trx,
+  { dataset_id, dataset_version, lost_since }: Pick<LateUse, "dataset_id" | "dataset_version" | "lost_since">,
+): Promise<Pick<TakenBack, "jtis" | "contentIds">> {
+  const { rows } = await sql<{ jti: string | null; content_id: string | null }>`
+    select consent.jti, null as content_id
+      from dataset_consent line join consent using (jti)
+     where line.dataset_id = ${dataset_id} and line.version = ${dataset_version}
+       and consent.state = 'revoked' and consent.ended_at >= ${lost_since}
+    union all
+    select null, work.content_id
+      from dataset_item item join content_item work using (content_id)
+     where item.dataset_id = ${dataset_id} and item.version = ${dataset_version} and work.withdrawn_at >= ${lost_since}`.execute(
+    trx,
+  );
+  return {
+    jtis: rows.flatMap(({ jti }) => jti ?? []),
+    contentIds: rows.flatMap(({ content_id }) => content_id ?? []),
+  };
+}
+
 /** What goes on without what was taken back, and what has learned from it already: in one statement, because a revocation waits for it. */
 export async function readAffected(trx: Trx, { jtis, contentIds, fresh, datasetIds }: TakenBack): Promise<Affected> {
   if (jtis.length === 0 && contentIds.length === 0)

@@ -1,2 +1,9 @@
 /** What other slices may ask of models. */
-export { MAX_NAMED, type RunningLicense, type TrainedModel, readAffected } from "./affected-store.ts";
+export {
+  type LateUse,
+  MAX_NAMED,
+  type RunningLicense,
+  type TrainedModel,
+  readAffected,
+  readTakenBack,
+} from "./affected-store.ts";

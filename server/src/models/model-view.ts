@@ -148,7 +148,7 @@ export function modelView(model: ReadModel, withCreators: boolean): z.infer<type
   };
 }
 
-function receiptsView({ fingerprint, uses }: ReadModel): z.infer<typeof modelSchema>["receipts"] {
+function receiptsView({ fingerprint, uses, corrections }: ReadModel): z.infer<typeof modelSchema>["receipts"] {
   const period = periodOf(uses);
   const charged = Map.groupBy(
     uses.filter((use) => use.currency !== null),
@@ -162,11 +162,16 @@ function receiptsView({ fingerprint, uses }: ReadModel): z.infer<typeof modelSch
     })),
     charged: [...charged].map(([currency, rows]) => ({
       currency,
-      amount_micros: String(sumOf(rows, "charged_micros")),
+      amount_micros: String(sumOf(rows, "charged_micros") + correctedOf(corrections, currency)),
     })),
     ...(period === undefined ? {} : { period }),
     url: `/api/v1/usage-receipts?model_fingerprint=${fingerprint}`,
   };
+}
+
+/** What was taken back of charges in a currency: at most 0. */
+function correctedOf(corrections: ReadModel["corrections"], currency: string): bigint {
+  return corrections.find((row) => row.currency === currency)?.amountMicros ?? 0n;
 }
 
 function namesOf({ uses, licenses, listings }: ReadModel): z.infer<typeof modelSchema>["models"] {

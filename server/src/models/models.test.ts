@@ -9,7 +9,7 @@ import {
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { type Learned, learnedFrom, trainOn } from "../../../test/fixtures/remediations.ts";
+import { type Learned, learnedFrom, reportUse, trainOn } from "../../../test/fixtures/remediations.ts";
 import { startSink } from "../../../test/fixtures/webhook-sink.ts";
 import { readModelLists } from "./read-lists.ts";
 
@@ -55,6 +55,23 @@ describe("a model", () => {
     expect((await platform.operator.get(receipts.url)).body.receipts).toMatchObject([
       { receipt_id: trained.receipt_id, valid_for_future_training: false },
     ]);
+  });
+
+  test("was charged what was not taken back", async () => {
+    const { dataset, marketplace, trained, creator } = await learnedFrom(platform);
+    const model = { ...trained };
+    const second = await reportUse(platform, marketplace, { dataset, model, usedAt: now() + 1 });
+    const { accounts } = (await platform.operator.get(`/api/v1/ledger/accounts?owner=${marketplace.marketplaceId}`))
+      .body;
+    const { entries } = (await platform.operator.get(`/api/v1/ledger/accounts/${accounts[0].account_id}/entries`)).body;
+    const charge = entries.find(({ reference }: { readonly reference: string }) => reference.endsWith(`/${second}`));
+    const reversal = `/api/v1/ledger/transactions/${charge.transaction_id}/reversal`;
+    expectStatus(await platform.operator.post(reversal, { reason: "counted twice" }), 201);
+    for (const caller of [platform.operator, await marketplace.call(), creator.caller])
+      expect((await caller.get(`${MODELS}/${trained.fingerprint}`)).body.receipts).toMatchObject({
+        count: "2",
+        charged: [{ currency: "USD", amount_micros: "120000" }],
+      });
   });
 
   test("is its marketplace's, and of the creators whose works it learned from, and of nobody else", async () => {

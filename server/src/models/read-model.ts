@@ -12,6 +12,7 @@ import {
   countModelConsents,
   isKnownModel,
   readBases,
+  readCorrections,
   readDerived,
   readEndedConsents,
   readListings,
@@ -78,6 +79,7 @@ export async function readModel(ctx: Context, principal: Principal, fingerprint:
   return accept({
     fingerprint,
     uses,
+    corrections: await readCorrections(ctx.db, fingerprint, viewer),
     licenses,
     listings,
     consents: await readConsentsBehind(ctx, fingerprint, viewer),

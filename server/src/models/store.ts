@@ -79,6 +79,28 @@ export async function readUses(db: Db, fingerprint: string, viewer: Viewer): Pro
   return rows;
 }
 
+/** What of the charges for a model's use was taken back, by currency: below zero. */
+export interface Correction {
+  readonly currency: string;
+  readonly amountMicros: bigint;
+}
+
+export async function readCorrections(db: Db, fingerprint: string, viewer: Viewer): Promise<readonly Correction[]> {
+  const { rows } = await sql<{ currency: string; amount: string }>`
+    select known.currency, sum(known.amount)::text as amount
+      from (select license.marketplace_id, license.dataset_id, entry.currency, entry.amount,
+                   (charge.explanation::json ->> 'dataset_version')::int as dataset_version
+              from ledger_transaction reversal
+              join ledger_transaction charge on charge.transaction_id = reversal.reverses and charge.kind = 'usage_charge'
+              join license on license.license_id = charge.explanation::json ->> 'license_id'
+              join ledger_entry entry on entry.transaction_id = reversal.transaction_id
+              join ledger_account account on account.account_id = entry.account_id and account.kind = 'marketplace'
+             where reversal.reverses is not null and license.model_fingerprint = ${fingerprint}) known
+     where ${visible(viewer)}
+     group by known.currency`.execute(db);
+  return rows.map(({ currency, amount }) => ({ currency, amountMicros: BigInt(amount) }));
+}
+
 /** A license as it stands behind a model. */
 export type ModelLicense = Pick<
   Selectable<Tables["license"]>,

@@ -1,3 +1,4 @@
+import type { SplitMeasure } from "@licet/protocol";
 import { sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { PayoutAdapterName } from "../db/payment-tables.ts";
@@ -141,17 +142,32 @@ export interface OpenPool {
   readonly owner: string;
   readonly currency: string;
   readonly poolMicros: bigint;
+  /** What the creator's works count, of what all works do, by each measure. */
+  readonly weights: Readonly<Record<SplitMeasure, { readonly own: bigint; readonly all: bigint }>>;
 }
+
+const MEASURES = ["items", "tokens", "seconds", "bytes"] as const satisfies readonly SplitMeasure[];
+type WeightColumns = Record<`${"" | "all_"}${SplitMeasure}`, string>;
 
 /** Pools that hold something and that a creator shares in. */
 export async function readOpenPools(db: Db, creatorId: string, limit: number): Promise<readonly OpenPool[]> {
-  const { rows } = await sql<{ owner: string; currency: string; pool: string }>`
-    with own as (
-      select distinct dataset_id || '/' || version as owner from dataset_item where creator_id = ${creatorId}
-    )
-    select account.owner, account.currency, (-balance.balance)::text as pool
-      from own join ledger_account account on account.kind = 'pool' and account.owner = own.owner
+  const { rows } = await sql<{ owner: string; currency: string; pool: string } & WeightColumns>`
+    select account.owner, account.currency, (-balance.balance)::text as pool,
+           ${sql.join(MEASURES.flatMap((by) => [by, `all_${by}`]).map((column) => sql`weight.${sql.ref(column)}::text`))}
+      from creator_weight weight
+      join ledger_account account on account.kind = 'pool' and account.owner = weight.dataset_id || '/' || weight.version
       join account_balance balance using (account_id)
-     where balance.balance < 0 order by account.account_id limit ${limit}`.execute(db);
-  return rows.map(({ owner, currency, pool }) => ({ owner, currency, poolMicros: BigInt(pool) }));
+     where weight.creator_id = ${creatorId} and balance.balance < 0
+     order by account.account_id limit ${limit}`.execute(db);
+  return rows.map(({ owner, currency, pool, ...row }) => ({
+    owner,
+    currency,
+    poolMicros: BigInt(pool),
+    weights: {
+      items: { own: BigInt(row.items), all: BigInt(row.all_items) },
+      tokens: { own: BigInt(row.tokens), all: BigInt(row.all_tokens) },
+      seconds: { own: BigInt(row.seconds), all: BigInt(row.all_seconds) },
+      bytes: { own: BigInt(row.bytes), all: BigInt(row.all_bytes) },
+    },
+  }));
 }

@@ -5,7 +5,7 @@ import { requireOwn } from "../creators/own.ts";
 import { type Result, accept, refuse } from "@licet/protocol";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import { csvAnswer, csvWanted, jsonOrCsvAnswer } from "../http/csv.ts";
-import { creatorIdSchema, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
+import { MAX_PAGE, creatorIdSchema, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
 import type { Principal } from "../http/principal.ts";
 import { PAYOUT_ADAPTERS } from "./adapters.ts";
 import { listPayoutDetails, payoutDetailsSchema, putPayoutDetails } from "./payout-details.ts";
@@ -55,6 +55,8 @@ const statementSchema = z
     from: instantSchema,
     until: instantSchema,
     state: z.enum(["provisional", "closed"]),
+    complete: z.boolean().openapi({ description: "true when this page is the whole month" }),
+    next: z.string().nullable(),
     currencies: z.array(
       z.object({
         currency: z.string(),
@@ -182,7 +184,7 @@ function addStatementRoute(api: Api, ctx: Context): void {
       method: "get",
       path: "/api/v1/creators/{id}/statements/{period}",
       tags,
-      summary: "A creator's month: JSON, or CSV by Accept: text/csv or the ending .csv",
+      summary: "A creator's month: JSON page by page, or CSV as a whole by Accept: text/csv or the ending .csv",
       request: {
         params: idParam.extend({
           period: z
@@ -190,6 +192,7 @@ function addStatementRoute(api: Api, ctx: Context): void {
             .regex(/^\d{4}-\d{2}(\.csv)?$/, "expected a month such as 2026-11, or 2026-11.csv")
             .openapi({ example: "2026-11" }),
         }),
+        query: z.object(pageQuery),
       },
       responses: { 200: jsonOrCsvAnswer("The statement", statementSchema) },
     }),
@@ -197,8 +200,9 @@ function addStatementRoute(api: Api, ctx: Context): void {
       const { id, period } = c.req.valid("param");
       unwrap(requireOwn(c.get("principal"), id));
       const { name, isCsv } = csvWanted(period, c.req.header("accept"));
-      const statement = unwrap(await readStatement(ctx, id, name));
-      if (isCsv) return csvAnswer(statementCsv(statement), `statement-${id}-${name}.csv`);
+      if (isCsv) return csvAnswer(unwrap(await statementCsv(ctx, id, name)), `statement-${id}-${name}.csv`);
+      const { after, limit = MAX_PAGE } = c.req.valid("query");
+      const statement = unwrap(await readStatement(ctx, id, { period: name, after, limit }));
       return c.json(statementSchema.parse(statement), 200);
     },
   );

@@ -1,3 +1,4 @@
+import { accept } from "@licet/protocol";
 import { randomBytes } from "node:crypto";
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,6 +28,7 @@ export function csvAdapterOf(folder: string): PayoutAdapter {
       const outcome = await writeBatch(folder, orders[0]?.batchId ?? "", await readBatch());
       return new Map(orders.map((order) => [order.payoutId, outcome]));
     },
+    check: async () => accept(true),
     find: async ({ batchId, payoutId }) => {
       const name = payoutFileName(batchId);
       const text = await readFile(join(folder, name), "utf8").catch(() => "");

@@ -1,3 +1,4 @@
+import type { Result } from "@licet/protocol";
 import type { PayoutAdapterName } from "../db/payment-tables.ts";
 
 /** A payout as an adapter sends it. It is the same at every attempt. */
@@ -45,6 +46,11 @@ export interface PayoutAdapter {
     orders: readonly PayoutOrder[],
     readBatch: () => Promise<readonly PayoutOrder[]>,
   ) => Promise<ReadonlyMap<string, PayoutOutcome>>;
+  /**
+   * Looks whether a destination is there, before it is kept. Refuses `input_invalid`; who cannot be
+   * asked refuses nothing, since the first payout says the same.
+   */
+  readonly check: (destination: PayoutDestination) => Promise<Result<true>>;
   /** Looks whether a payout was sent before. */
   readonly find: (order: PayoutOrder) => Promise<PayoutOutcome | Absent>;
 }

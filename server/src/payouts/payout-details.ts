@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { ValidationErrorsIBAN, validateIBAN } from "ibantools";
 import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
@@ -20,6 +21,26 @@ const lineSchema = (what: string) =>
     .max(MAX_HOLDER)
     .refine((text) => text.isWellFormed() && !/\p{Cc}/u.test(text), `expected ${what} without control characters`);
 
+/** Two letters and two digits: no country's own account numbers begin like that. */
+const IBAN_LIKE = /^[A-Za-z]{2}\d{2}/;
+
+const IBAN_FAULTS: readonly (readonly [ValidationErrorsIBAN, string])[] = [
+  [ValidationErrorsIBAN.NoIBANCountry, "no country with IBANs has this code"],
+  [ValidationErrorsIBAN.WrongBBANLength, "it is too long or too short for its country"],
+  [ValidationErrorsIBAN.WrongBBANFormat, "it is not made as its country's are"],
+  [ValidationErrorsIBAN.WrongIBANChecksum, "its check digits do not fit"],
+  [ValidationErrorsIBAN.WrongAccountBankBranchChecksum, "the check digits of its account do not fit"],
+];
+
+/** What is wrong with a text that begins like an IBAN (ISO 13616); undefined of any other text. */
+function wrongIban(account: string): string | undefined {
+  if (!IBAN_LIKE.test(account)) return undefined;
+  const { valid, errorCodes } = validateIBAN(account.toUpperCase());
+  if (valid) return undefined;
+  const [, fault = "it is malformed"] = IBAN_FAULTS.find(([code]) => errorCodes.includes(code)) ?? [];
+  return `expected an IBAN without a slip: ${fault}`;
+}
+
 export const currencySchema = z
   .string()
   .regex(/^[A-Z]{3}$/, "expected an ISO 4217 currency such as EUR")
@@ -35,7 +56,16 @@ export const payoutDetailsSchema = z
       account: z
         .string()
         .transform((text) => text.replaceAll(" ", ""))
-        .pipe(z.string().regex(/^[A-Za-z0-9-]{4,64}$/, "expected an IBAN or account number of 4 to 64 characters")),
+        .pipe(
+          z
+            .string()
+            .regex(/^[A-Za-z0-9-]{4,64}$/, "expected an IBAN or account number of 4 to 64 characters")
+            .superRefine((account, check) => {
+              const wrong = wrongIban(account);
+              if (wrong !== undefined) check.addIssue({ code: "custom", message: wrong });
+            })
+            .transform((account) => (IBAN_LIKE.test(account) ? account.toUpperCase() : account)),
+        ),
       bank: z
         .string()
         .regex(/^[A-Za-z0-9-]{1,35}$/, "expected a BIC or bank code")
@@ -44,7 +74,9 @@ export const payoutDetailsSchema = z
     z.strictObject({
       adapter: z.literal("stripe"),
       currency: currencySchema,
-      stripe_account: z.string().regex(/^acct_[A-Za-z0-9]{1,64}$/, "expected a connected account such as acct_1AbC"),
+      stripe_account: z
+        .string()
+        .regex(/^acct_[A-Za-z0-9]{8,64}$/, "expected a connected account such as acct_1032D82eZvKYlo2C"),
     }),
   ])
   .openapi("PayoutDetailsInput");
@@ -62,7 +94,7 @@ export interface DetailsView {
 
 const HINT_LENGTH = 4;
 
-/** Puts a creator's payout details for a currency. Refuses `not_found` and `payout_adapter_unavailable`. */
+/** Puts a creator's payout details for a currency. Refuses `not_found`, `payout_adapter_unavailable` and `input_invalid` for an account that is none. */
 export async function putPayoutDetails(
   ctx: Context,
   creatorId: string,
@@ -71,6 +103,8 @@ export async function putPayoutDetails(
   const { currency, ...destination } = input;
   const adapter = adapterOf(ctx, destination.adapter);
   if (!adapter.ok) return adapter;
+  const checked = await adapter.value.check(destination);
+  if (!checked.ok) return checked;
   return writeFact(ctx, async (fact) => {
     const creator = await findCreator(fact.trx, creatorId);
     if (creator === undefined) return refuse("not_found", `there is no creator ${creatorId}`);

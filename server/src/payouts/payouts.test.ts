@@ -29,7 +29,10 @@ const base = configFor({ dataFolder: "/nowhere", databaseUrl: undefined }).payme
 const payoutFolder = await mkdtemp(join(tmpdir(), "licet-payouts-"));
 afterAll(() => rm(payoutFolder, { recursive: true, force: true }));
 // The clock moves on by months, and sessions last as long.
-const platform = await startPlatform({ payments: { ...base, payoutFolder }, sessionSeconds: 10_000 * DAY });
+const platform = await startPlatform({
+  payments: { ...base, payoutFolder, sending: { ...base.sending, intervalSeconds: 0.2 } },
+  sessionSeconds: 10_000 * DAY,
+});
 const { operator, server, clock } = platform;
 
 const IBAN = { adapter: "csv", currency: "EUR", holder: "A. Creator", account: "DE02 1203 0000 0000 2020 51" } as const;
@@ -147,6 +150,9 @@ describe("payout details", () => {
 
   test.each([
     ["a currency that is none", { ...IBAN, currency: "euro" }],
+    ["an IBAN with a slip", { ...IBAN, account: "DE03 1203 0000 0000 2020 51" }],
+    ["an IBAN that is too short for its country", { ...IBAN, account: "DE02 1203 0000 0000 2020" }],
+    ["an IBAN of no country", { ...IBAN, account: "ZZ02 1203 0000 0000 2020 51" }],
     ["an account with a formula", { ...IBAN, account: "=1+1" }],
     ["a holder of two lines", { ...IBAN, holder: "A\nB" }],
     ["a member that is misspelt", { ...IBAN, acount: "x" }],
@@ -160,7 +166,7 @@ describe("payout details", () => {
 
   test("by Stripe are refused where it is not set up", async () => {
     const { creatorId, caller } = await enrolCreator(platform);
-    const details = { adapter: "stripe", currency: "EUR", stripe_account: "acct_1" };
+    const details = { adapter: "stripe", currency: "EUR", stripe_account: "acct_1032D82eZvKYlo2C" };
     expect((await putDetails(caller, creatorId, details)).body.code).toBe("payout_adapter_unavailable");
     const batch = await operator.post("/api/v1/payout-batches", { currency: "EUR", adapter: "stripe" });
     expect([batch.status, batch.body.code]).toEqual([409, "payout_adapter_unavailable"]);

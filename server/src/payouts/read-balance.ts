@@ -1,6 +1,8 @@
+import { platformFee } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
-import { computeSplit, periodOf } from "../ledger/lookup.ts";
+import { offerOf, readVersionsByName } from "../datasets/lookup.ts";
+import { poolOf, versionOfPool } from "../ledger/lookup.ts";
 import { readCreatorBalances, readOpenPools, readPayoutSums } from "./balance-store.ts";
 
 /** What a creator earned in one currency, by where it is. */
@@ -12,7 +14,7 @@ export interface BalanceView {
   readonly available_micros: string;
   readonly in_payout_micros: string;
   readonly paid_micros: string;
-  /** What pools that are not split yet would give if they were split now. */
+  /** What pools that are not split yet would give if they were split now, rounded down for each. */
   readonly accruing_micros: string;
 }
 
@@ -40,13 +42,20 @@ export async function readBalances(ctx: Context, creatorId: string): Promise<rea
   });
 }
 
-/** Splits every open pool as a close of this month would, and keeps the creator's share. */
+/** The creator's share of every open pool, rounded down: whose remainder is among the largest is known at the split. */
 async function estimateShares(ctx: Context, creatorId: string): Promise<ReadonlyMap<string, bigint>> {
-  const period = periodOf(nowSeconds(ctx));
+  const pools = await readOpenPools(ctx.db, creatorId, MAX_POOLS);
+  const names = pools.map(({ owner }) => versionOfPool(owner));
+  const versions = new Map(
+    (await readVersionsByName(ctx.db, names)).map((row) => [poolOf(row.dataset_id, row.version).owner, row]),
+  );
   const estimates = new Map<string, bigint>();
-  for (const { owner, currency, poolMicros } of await readOpenPools(ctx.db, creatorId, MAX_POOLS)) {
-    const { shares } = await computeSplit(ctx.db, { owner, poolMicros, seed: `${period}/${owner}` });
-    const share = shares.find(({ name }) => name === creatorId)?.amountMicros ?? 0n;
+  for (const { owner, currency, poolMicros, weights } of pools) {
+    const version = versions.get(owner);
+    if (version === undefined) throw new TypeError(`pool ${owner}: expected a version that exists`);
+    const { by, platform_fee_bps } = offerOf(version).revenueSplit;
+    const { own, all } = weights[by];
+    const share = all === 0n ? 0n : ((poolMicros - platformFee(poolMicros, platform_fee_bps)) * own) / all;
     estimates.set(currency, (estimates.get(currency) ?? 0n) + share);
   }
   return estimates;

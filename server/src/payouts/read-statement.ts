@@ -2,17 +2,24 @@ import { type JsonObject, type Result, accept, formatInstant, refuse } from "@li
 import { type Context, nowSeconds } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
 import { readOwnJson } from "../db/own-json.ts";
-import type { TransactionKind } from "../db/ledger-tables.ts";
 import {
   type AccountRow,
   type PeriodBounds,
   boundsOf,
   isPeriodClosed,
-  poolOf,
   readAccounts,
   readBalanceBefore,
 } from "../ledger/lookup.ts";
-import { type PoolIncome, type StatementEntry, readPoolIncome, readStatementEntries } from "./statement-store.ts";
+import {
+  STATEMENT_PARTS,
+  type SplitIncome,
+  type StatementEntry,
+  type StatementPart,
+  type StatementPlace,
+  readSplitIncome,
+  readStatementEntries,
+  readStatementSums,
+} from "./statement-store.ts";
 
 /** What one dataset version earned a creator in a month, and the receipts behind it. */
 export interface CreditedView {
@@ -61,83 +68,181 @@ export interface Statement {
   readonly until: string;
   /** `provisional` until the month is closed; then it never changes. */
   readonly state: "provisional" | "closed";
+  /** Every currency with its sums, which are of the whole month, and with what this page tells of. */
   readonly currencies: readonly CurrencyStatement[];
+  /** True when this page is all of it. */
+  readonly complete: boolean;
+  /** Where the next page begins. */
+  readonly next: string | null;
 }
 
-/** Entries of one account in one month. */
-const MAX_ENTRIES = 100_000;
 /** There are fewer currencies in the world. */
 const MAX_CURRENCIES = 200;
 
-/** What a creator's month came to. Refuses `input_invalid` and `not_found`. */
-export async function readStatement(ctx: Context, creatorId: string, period: string): Promise<Result<Statement>> {
-  const bounds = boundsOf(period);
-  if (!bounds.ok) return bounds;
-  const { from, until } = bounds.value;
-  if (from > nowSeconds(ctx)) return refuse("input_invalid", `expected a month that has begun, got ${period}`);
-  if ((await findCreator(ctx.db, creatorId)) === undefined)
-    return refuse("not_found", `there is no creator ${creatorId}`);
-  const isClosed = await isPeriodClosed(ctx.db, period);
-  const accounts = await readAccounts(ctx.db, {
-    kind: "creator",
-    owner: creatorId,
-    after: undefined,
-    limit: MAX_CURRENCIES,
-  });
+/** What of a statement is asked for. */
+export interface StatementQuery {
+  readonly period: string;
+  readonly after: string | undefined;
+  readonly limit: number;
+}
+
+/**
+ * What a creator's month came to: sums, and a page of what they are of. Refuses `input_invalid` and
+ * `not_found`.
+ */
+export async function readStatement(
+  ctx: Context,
+  creatorId: string,
+  { period, after, limit }: StatementQuery,
+): Promise<Result<Statement>> {
+  const begun = await beginStatement(ctx, creatorId, period);
+  if (!begun.ok) return begun;
+  const place = placeOf(after);
+  if (!place.ok) return place;
+  const { accounts, bounds, state } = begun.value;
   const currencies: CurrencyStatement[] = [];
-  for (const account of accounts.toSorted((left, right) => (left.currency < right.currency ? -1 : 1)))
-    currencies.push(await readCurrency(ctx, account, bounds.value));
+  let left = limit;
+  let next: string | null = null;
+  for (const account of accounts) {
+    const { currency } = account;
+    const isSeen = place.value !== undefined && currency < place.value.currency;
+    const within = place.value?.currency === currency ? place.value : undefined;
+    const page: StatementPage =
+      isSeen || next !== null
+        ? { entries: [], next: null }
+        : await readPage(ctx, account, { ...bounds, after: within, limit: left });
+    left -= page.entries.length;
+    next ??= page.next;
+    currencies.push(await currencyOf(ctx, account, { bounds, entries: page.entries }));
+  }
+  const { from, until } = bounds;
   return accept({
     creator_id: creatorId,
     period,
     from: formatInstant(from),
     until: formatInstant(until),
-    state: isClosed ? "closed" : "provisional",
+    state,
     currencies,
+    complete: after === undefined && next === null,
+    next,
   });
 }
 
-const PAYOUT_KINDS: readonly TransactionKind[] = ["payout", "payout_returned", "payout_paid"];
+/** A statement's month and accounts, by currency. */
+export interface BegunStatement {
+  readonly bounds: PeriodBounds;
+  readonly state: Statement["state"];
+  readonly accounts: readonly AccountRow[];
+}
 
-async function readCurrency(ctx: Context, account: AccountRow, bounds: PeriodBounds): Promise<CurrencyStatement> {
+/** Refuses `input_invalid` and `not_found`. */
+export async function beginStatement(ctx: Context, creatorId: string, period: string): Promise<Result<BegunStatement>> {
+  const bounds = boundsOf(period);
+  if (!bounds.ok) return bounds;
+  if (bounds.value.from > nowSeconds(ctx))
+    return refuse("input_invalid", `expected a month that has begun, got ${period}`);
+  if ((await findCreator(ctx.db, creatorId)) === undefined)
+    return refuse("not_found", `there is no creator ${creatorId}`);
+  const state = (await isPeriodClosed(ctx.db, period)) ? "closed" : "provisional";
+  const query = { kind: "creator", owner: creatorId, after: undefined, limit: MAX_CURRENCIES } as const;
+  const accounts = (await readAccounts(ctx.db, query)).toSorted((left, right) =>
+    left.currency < right.currency ? -1 : 1,
+  );
+  return accept({ bounds: bounds.value, state, accounts });
+}
+
+interface CursorPlace extends StatementPlace {
+  readonly currency: string;
+}
+
+const CURSOR = /^([A-Z]{3})-([0-3])-(\d{1,15})$/;
+
+/** Refuses `input_invalid`. */
+function placeOf(after: string | undefined): Result<CursorPlace | undefined> {
+  if (after === undefined) return accept(undefined);
+  const [, currency, part, entryId] = CURSOR.exec(after) ?? [];
+  return currency === undefined
+    ? refuse("input_invalid", `expected a cursor that a page named as next, got ${JSON.stringify(after)}`)
+    : accept({ currency, part: Number(part), entryId: Number(entryId) });
+}
+
+interface StatementPage {
+  readonly entries: readonly StatementEntry[];
+  readonly next: string | null;
+}
+
+async function readPage(
+  ctx: Context,
+  { account_id, currency }: AccountRow,
+  { limit, after, ...bounds }: PeriodBounds & { readonly after: StatementPlace | undefined; readonly limit: number },
+): Promise<StatementPage> {
+  const found = await readStatementEntries(ctx.db, account_id, { ...bounds, after, limit: limit + 1 });
+  const entries = found.slice(0, limit);
+  const last = entries.at(-1) ?? { part: after?.part ?? 0, entry_id: after?.entryId ?? 0 };
+  return { entries, next: found.length > limit ? `${currency}-${last.part}-${last.entry_id}` : null };
+}
+
+async function currencyOf(
+  ctx: Context,
+  { account_id, currency }: AccountRow,
+  { bounds, entries }: { readonly bounds: PeriodBounds; readonly entries: readonly StatementEntry[] },
+): Promise<CurrencyStatement> {
   const { from, until } = bounds;
-  const { account_id, currency } = account;
-  const entries = await readStatementEntries(ctx.db, account_id, { from, until, limit: MAX_ENTRIES });
-  const splits = entries.filter(({ kind }) => kind === "pool_split");
-  const compensations = entries.filter(({ kind }) => kind === "compensation");
-  const payouts = entries.filter(({ kind }) => PAYOUT_KINDS.includes(kind));
-  const known = new Set([...splits, ...compensations, ...payouts]);
-  const corrections = entries.filter((entry) => !known.has(entry));
-  const told = splits.map((entry) => ({ entry, split: readOwnJson(entry.explanation, entry.transaction_id) }));
-  const owners = told.map(({ split }) => poolOwnerOf(split));
-  const income = Map.groupBy(await readPoolIncome(ctx.db, { owners, currency, from, until }), ({ owner }) => owner);
+  const of = (part: StatementPart) => entries.filter((entry) => STATEMENT_PARTS[entry.part] === part);
+  const sums = await readStatementSums(ctx.db, account_id, { from, until });
   return {
     currency,
     opening_micros: String(-(await readBalanceBefore(ctx.db, account_id, from))),
-    credited: told.map(({ entry, split }) => creditedOf(entry, split, income.get(poolOwnerOf(split)) ?? [])),
-    credited_micros: sumOf(splits),
-    compensations: compensations.map(movementOf),
-    compensations_micros: sumOf(compensations),
-    corrections: corrections.map(movementOf),
-    corrections_micros: sumOf(corrections),
-    payouts: payouts.map(movementOf),
-    payouts_micros: sumOf(payouts),
+    credited: await creditedOf(ctx, of("credited")),
+    credited_micros: String(sums.credited),
+    compensations: of("compensations").map(movementOf),
+    compensations_micros: String(sums.compensations),
+    corrections: of("corrections").map(movementOf),
+    corrections_micros: String(sums.corrections),
+    payouts: of("payouts").map(movementOf),
+    payouts_micros: String(sums.payouts),
     closing_micros: String(-(await readBalanceBefore(ctx.db, account_id, until))),
   };
+}
+
+/** Entries that are read at once while a whole statement is written. */
+const STREAM_PAGE = 1_000;
+
+/** An account's month, page by page to its end. */
+export async function* readAllPages(
+  ctx: Context,
+  account: AccountRow,
+  bounds: PeriodBounds,
+): AsyncGenerator<{ readonly credited: readonly CreditedView[]; readonly movements: readonly MovementView[] }> {
+  let after: StatementPlace | undefined;
+  do {
+    const { entries, next } = await readPage(ctx, account, { ...bounds, after, limit: STREAM_PAGE });
+    const isSplit = ({ part }: StatementEntry): boolean => STATEMENT_PARTS[part] === "credited";
+    yield {
+      credited: await creditedOf(ctx, entries.filter(isSplit)),
+      movements: entries.filter((entry) => !isSplit(entry)).map(movementOf),
+    };
+    const last = entries.at(-1);
+    after = next === null || last === undefined ? undefined : { part: last.part, entryId: last.entry_id };
+  } while (after !== undefined);
 }
 
 function datasetOf({ dataset_id }: JsonObject): string {
   return typeof dataset_id === "string" ? dataset_id : "";
 }
 
-function poolOwnerOf(split: JsonObject): string {
-  return poolOf(datasetOf(split), Number(split["version"])).owner;
-}
-
 /** What is shown of a split: what the creator's share came out of. */
 const SPLIT_MEMBERS = ["pool_micros", "platform_fee_bps", "fee_micros", "shared_micros", "by", "creators"] as const;
 
-function creditedOf(entry: StatementEntry, split: JsonObject, income: readonly PoolIncome[]): CreditedView {
+/** Splits with what each of them shared out: every receipt is in one of them. */
+async function creditedOf(ctx: Context, splits: readonly StatementEntry[]): Promise<readonly CreditedView[]> {
+  const ids = splits.map((entry) => entry.transaction_id);
+  const income = Map.groupBy(await readSplitIncome(ctx.db, ids), (row) => row.transaction_id);
+  return splits.map((entry) => creditedView(entry, income.get(entry.transaction_id) ?? []));
+}
+
+function creditedView(entry: StatementEntry, income: readonly SplitIncome[]): CreditedView {
+  const split = readOwnJson(entry.explanation, entry.transaction_id);
   return {
     dataset_id: datasetOf(split),
     version: Number(split["version"]),
@@ -157,8 +262,4 @@ function creditedOf(entry: StatementEntry, split: JsonObject, income: readonly P
 /** Credits are positive for their creator. */
 function movementOf({ kind, reference, transaction_id, value_at, amountMicros }: StatementEntry): MovementView {
   return { kind, reference, transaction_id, at: formatInstant(value_at), amount_micros: String(-amountMicros) };
-}
-
-function sumOf(entries: readonly StatementEntry[]): string {
-  return String(entries.reduce((sum, entry) => sum - entry.amountMicros, 0n));
 }

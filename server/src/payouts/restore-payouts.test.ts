@@ -26,7 +26,7 @@ describe("a restore of a backup, after payouts were sent", () => {
     const owed = async (): Promise<Creator> => {
       const creator = await enrolCreator(platform);
       await credit(platform.server, creator.creatorId, 20_000_000n);
-      const details = { adapter: "csv", currency: "EUR", holder: "A", account: uniqueId("DE") };
+      const details = { adapter: "csv", currency: "EUR", holder: "A", account: uniqueId("acc-") };
       expectStatus(await putDetails(creator.caller, creator.creatorId, details), 200);
       return creator;
     };
@@ -125,10 +125,10 @@ describe("a restore of a backup, after payouts were sent", () => {
     const [moved, calm] = [await enrolCreator(platform), await enrolCreator(platform)];
     const put = async ({ caller, creatorId }: Creator, account: string) =>
       expectStatus(await putDetails(caller, creatorId, { adapter: "csv", currency: "EUR", holder: "A", account }), 200);
-    await put(moved, "DE00OLD1");
-    await put(calm, "DE00SAME");
+    await put(moved, "NR-OLD1");
+    await put(calm, "NR-SAME");
     const path = await site.backUp();
-    await put(moved, "DE00NEW2");
+    await put(moved, "NR-NEW2");
     await site.stop();
 
     const database = await sites.createDatabase();

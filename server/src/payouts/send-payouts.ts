@@ -11,8 +11,6 @@ const RETRY_SECONDS = [5, 30, 120, 600, 1_800, 3_600, 7_200, 10_800, 10_800] as 
 const LOOK_SECONDS = 3_600;
 /** `Retry-After` lengthens a wait by no more than this. */
 const MAX_RETRY_AFTER_SECONDS = 3_600;
-/** Longer than a look and an attempt can take; should this process die, another one tries after it. */
-const LEASE_MS = 30_000;
 /** Claims of one adapter in one sweep. */
 const MAX_CLAIMS = 500;
 const BY_SENDER = "sender";
@@ -32,7 +30,7 @@ export async function sendDuePayouts(ctx: Context, signal: AbortSignal): Promise
 async function sendClaim(ctx: Context, adapter: PayoutAdapter): Promise<boolean> {
   const nowMs = ctx.clock.nowMs();
   const { name, maxAtOnce } = adapter;
-  const claim = { adapter: name, nowMs, leaseUntilMs: nowMs + LEASE_MS, limit: maxAtOnce };
+  const claim = { adapter: name, nowMs, leaseUntilMs: nowMs + ctx.config.payments.sending.leaseMs, limit: maxAtOnce };
   const rows = await claimPayouts(ctx.db, claim);
   const unsent = (
     await Promise.all(rows.map(async (row) => ((await settleFound(ctx, adapter, row)) ? [] : [row])))

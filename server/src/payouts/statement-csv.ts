@@ -1,6 +1,15 @@
-import { type CsvCell, csvOf } from "../http/csv.ts";
+import { type Result, accept, formatInstant } from "@licet/protocol";
+import type { Context } from "../context.ts";
+import { type CsvCell, csvLines, csvOf } from "../http/csv.ts";
+import { readBalanceBefore } from "../ledger/lookup.ts";
 import { decimalOf } from "./payable-amount.ts";
-import type { CurrencyStatement, MovementView, Statement } from "./read-statement.ts";
+import {
+  type BegunStatement,
+  type CreditedView,
+  type MovementView,
+  beginStatement,
+  readAllPages,
+} from "./read-statement.ts";
 
 const HEAD = [
   "period",
@@ -18,38 +27,56 @@ const HEAD = [
 
 type Line = Readonly<Partial<Record<(typeof HEAD)[number], CsvCell>>>;
 
-/** A statement as lines: opening, everything that counted, closing. Within a currency the amounts but the closing add up to it. */
-export function statementCsv(statement: Statement): string {
-  const { period, state, until, from, currencies } = statement;
-  const rows = currencies.flatMap((account) =>
-    linesOf(account, { from, until }).map((line) =>
-      HEAD.map((column): CsvCell => ({ period, state, currency: account.currency, ...line })[column] ?? ""),
-    ),
-  );
-  return csvOf(HEAD, rows);
+/**
+ * A creator's month as lines, a part at a time: opening, everything that counted, closing. Within a
+ * currency the amounts but the closing add up to it. Refuses `input_invalid` and `not_found`.
+ */
+export async function statementCsv(
+  ctx: Context,
+  creatorId: string,
+  period: string,
+): Promise<Result<AsyncIterable<string>>> {
+  const begun = await beginStatement(ctx, creatorId, period);
+  return begun.ok ? accept(partsOf(ctx, { ...begun.value, period })) : begun;
 }
 
-function linesOf(account: CurrencyStatement, { from, until }: Pick<Statement, "from" | "until">): readonly Line[] {
-  return [
-    { line: "opening", at: from, amount: amountOf(account.opening_micros) },
-    ...account.credited.map(({ dataset_id, version, transaction_id, amount_micros, receipts }): Line => ({
-      line: "credited",
-      dataset_id,
-      version: { number: String(version) },
-      reference: transaction_id,
-      units: receipts.map(({ units }) => units ?? "").join(" "),
-      unit: receipts.map(({ unit, kind }) => unit ?? kind).join(" "),
-      amount: amountOf(amount_micros),
-    })),
-    ...[...account.compensations, ...account.corrections, ...account.payouts].map(movementLine),
-    { line: "closing", at: until, amount: amountOf(account.closing_micros) },
-  ];
+interface Told extends BegunStatement {
+  readonly period: string;
+}
+
+async function* partsOf(ctx: Context, { accounts, bounds, state, period }: Told): AsyncGenerator<string> {
+  yield csvOf(HEAD, []);
+  for (const account of accounts) {
+    const { currency } = account;
+    const told = (lines: readonly Line[]): string =>
+      csvLines(lines.map((line) => HEAD.map((column) => ({ period, state, currency, ...line })[column] ?? "")));
+    // Added up from the lines, so that what counts while they are written changes none of them.
+    let balanceMicros = -(await readBalanceBefore(ctx.db, account.account_id, bounds.from));
+    yield told([{ line: "opening", at: formatInstant(bounds.from), amount: amountOf(balanceMicros) }]);
+    for await (const { credited, movements } of readAllPages(ctx, account, bounds)) {
+      for (const { amount_micros } of [...credited, ...movements]) balanceMicros += BigInt(amount_micros);
+      yield told([...credited.map(creditedLine), ...movements.map(movementLine)]);
+    }
+    yield told([{ line: "closing", at: formatInstant(bounds.until), amount: amountOf(balanceMicros) }]);
+  }
+}
+
+function creditedLine({ dataset_id, version, transaction_id, amount_micros, receipts }: CreditedView): Line {
+  return {
+    line: "credited",
+    dataset_id,
+    version: { number: String(version) },
+    reference: transaction_id,
+    units: receipts.map(({ units }) => units ?? "").join(" "),
+    unit: receipts.map(({ unit, kind }) => unit ?? kind).join(" "),
+    amount: amountOf(BigInt(amount_micros)),
+  };
 }
 
 function movementLine({ kind, at, reference, amount_micros }: MovementView): Line {
-  return { line: kind, at, reference, amount: amountOf(amount_micros) };
+  return { line: kind, at, reference, amount: amountOf(BigInt(amount_micros)) };
 }
 
-function amountOf(micros: string): CsvCell {
-  return { number: decimalOf(BigInt(micros)) };
+function amountOf(micros: bigint): CsvCell {
+  return { number: decimalOf(micros) };
 }

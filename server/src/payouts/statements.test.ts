@@ -86,7 +86,7 @@ describe("a statement", () => {
     ]);
     expect(account).toMatchObject({ opening_micros: "0", closing_micros: "10555520" });
 
-    const details = { adapter: "csv", currency: "EUR", holder: "One", account: "DE1234" };
+    const details = { adapter: "csv", currency: "EUR", holder: "One", account: "DE02120300000000202051" };
     expectStatus(await putDetails(one.caller, one.creatorId, details), 200);
     const batch = await makeBatch(operator, { creator_ids: [one.creatorId] });
     await untilPayouts(platform, batch.batch_id, "sent");
@@ -125,6 +125,82 @@ describe("a statement", () => {
     expect(opening).toMatch(/^\d{4}-\d\d,provisional,EUR,opening,.+,0\.00$/);
     expect(line).toMatch(/,compensation,.+,case_.+,1\.234567$/);
     expect(closing).toMatch(/,closing,.+,1\.234567$/);
+  });
+
+  test("that is longer than a page says so and goes on, and its CSV has all of it", async () => {
+    const { creatorId, caller } = await enrolCreator(platform);
+    const entries = 1_003;
+    const compensation = (currency: string) => ({
+      kind: "compensation" as const,
+      reference: uniqueId("case_"),
+      currency,
+      explanation: {},
+      entries: [
+        { account: { kind: "marketplace" as const, owner: "mkt_1" }, amountMicros: 1_000n },
+        { account: { kind: "creator" as const, owner: creatorId }, amountMicros: -1_000n },
+      ],
+    });
+    await post(
+      server,
+      Array.from({ length: entries }, () => compensation("EUR")),
+    );
+    await post(server, [compensation("USD")]);
+    const path = `/api/v1/creators/${creatorId}/statements/${monthOf(clock.nowMs())}`;
+    const first = expectStatus(await caller.get(path), 200).body;
+    expect(first.complete).toBe(false);
+    const [euros, dollars] = first.currencies;
+    expect([euros.compensations.length, dollars.compensations.length]).toEqual([1_000, 0]);
+    expect([euros.compensations_micros, dollars.compensations_micros]).toEqual(["1003000", "1000"]);
+    const second = expectStatus(await caller.get(`${path}?after=${first.next}`), 200).body;
+    expect([second.complete, second.next]).toEqual([false, null]);
+    expect(second.currencies[0].compensations_micros).toBe("1003000");
+    expect(second.currencies.map(({ compensations }: { readonly compensations: [] }) => compensations.length)).toEqual([
+      3, 1,
+    ]);
+    const ids = [first, second].flatMap(({ currencies }) =>
+      currencies.flatMap(({ compensations }: { readonly compensations: readonly { transaction_id: string }[] }) =>
+        compensations.map((row) => row.transaction_id),
+      ),
+    );
+    expect(new Set(ids).size).toBe(entries + 1);
+    const whole = expectStatus(await caller.get(`${path}.csv`), 200).text.split("\r\n");
+    expect(whole.filter((line) => line.includes(",compensation,"))).toHaveLength(entries + 1);
+    expect(whole.filter((line) => line.includes(",closing,")).map((line) => line.split(",").at(-1))).toEqual([
+      "1.003",
+      "0.001",
+    ]);
+    const wrong = await caller.get(`${path}?after=nonsense`);
+    expect([wrong.status, wrong.body.code]).toEqual([422, "input_invalid"]);
+  });
+
+  test("names each receipt with the split that shared it out, when a pool is split more than once in a month", async () => {
+    const creator = await enrolCreator(platform);
+    const work = await registerWork(platform, creator.creatorId);
+    await giveConsent(creator);
+    const { dataset_id, version } = await publishDataset(platform, [work], { currency: "EUR" });
+    const charge = (units: number) => ({
+      kind: "usage_charge" as const,
+      reference: uniqueId("r_"),
+      currency: "EUR",
+      explanation: { unit: "tokens", units },
+      entries: [
+        { account: { kind: "marketplace" as const, owner: "mkt_1" }, amountMicros: BigInt(units) },
+        { account: { kind: "pool" as const, owner: `${dataset_id}/${version}` }, amountMicros: -BigInt(units) },
+      ],
+    });
+    const period = monthOf(clock.nowMs());
+    for (const batch of [[charge(10), charge(20)], [charge(40)]]) {
+      await post(server, batch);
+      clock.advance(2);
+      expectStatus(await operator.post(`/api/v1/ledger/pools/${dataset_id}/${version}/split`), 201);
+      clock.advance(2);
+    }
+    const path = `/api/v1/creators/${creator.creatorId}/statements/${period}`;
+    const [account] = expectStatus(await creator.caller.get(path), 200).body.currencies;
+    expect(account.credited.map(({ receipts }: { readonly receipts: unknown }) => receipts)).toEqual([
+      [{ kind: "usage_charge", unit: "tokens", count: 2, units: "30", amount_micros: "30" }],
+      [{ kind: "usage_charge", unit: "tokens", count: 1, units: "40", amount_micros: "40" }],
+    ]);
   });
 
   test.each([

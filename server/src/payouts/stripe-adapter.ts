@@ -1,9 +1,10 @@
+import { type Result, accept, refuse } from "@licet/protocol";
 import { Stripe } from "stripe";
 import type { Context } from "../context.ts";
 import { attemptError } from "../jobs/attempt-error.ts";
 import type { StripeSettings } from "../payment-config.ts";
 import { microsPerMinorUnit } from "./payable-amount.ts";
-import type { Absent, PayoutAdapter, PayoutOrder, PayoutOutcome } from "./payout-adapter.ts";
+import type { Absent, PayoutAdapter, PayoutDestination, PayoutOrder, PayoutOutcome } from "./payout-adapter.ts";
 
 /** Longer than the one way out gives any request. */
 const TIMEOUT_MS = 20_000;
@@ -31,6 +32,7 @@ export function stripeAdapterOf(ctx: Pick<Context, "outbound">, settings: Stripe
           ]),
         ),
       ),
+    check: (destination) => findAccount(stripe, destination),
     find: (order) => findTransfer(stripe, order),
   };
 }
@@ -76,6 +78,21 @@ async function transfer(stripe: Stripe, order: PayoutOrder): Promise<PayoutOutco
     return outcomeOf(order, made);
   } catch (error) {
     return outcomeOfError(error);
+  }
+}
+
+/** What Stripe says of an account that is none, or that is not connected to the platform. */
+const NO_ACCOUNT: readonly (string | undefined)[] = ["account_invalid", "resource_missing"];
+
+async function findAccount(stripe: Stripe, destination: PayoutDestination): Promise<Result<true>> {
+  if (destination.adapter !== "stripe") return accept(true);
+  try {
+    await stripe.accounts.retrieve(destination.stripe_account);
+    return accept(true);
+  } catch (error) {
+    if (!(error instanceof Stripe.errors.StripeError) || !NO_ACCOUNT.includes(error.code)) return accept(true);
+    const detail = `expected an account that is connected to the platform's, got one of which Stripe says: ${attemptError(error.message)}`;
+    return refuse("input_invalid", detail, [{ at: "body.stripe_account", code: "input_invalid", detail }]);
   }
 }
 

@@ -11,6 +11,7 @@ import {
 } from "../../../test/fixtures/payouts.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { type Mishap, type SimulatedWebhook, startStripeSimulator } from "../../../test/fixtures/stripe-simulator.ts";
+import { stripeAdapterOf } from "./stripe-adapter.ts";
 
 const DAY = 86_400;
 const stripe = await startStripeSimulator();
@@ -21,19 +22,21 @@ const platform = await startPlatform({
   payments: {
     ...base,
     holdSeconds: 0,
+    sending: { ...base.sending, intervalSeconds: 0.2 },
     stripe: { secretKey: stripe.secretKey, webhookSecret: stripe.webhookSecret, api: new URL(stripe.api) },
   },
 });
 const { operator, server, clock, anonymous } = platform;
 
 /** A creator who is owed 20 euros and has an account at Stripe. */
-async function stripeCreator({ isKnown = true }: { readonly isKnown?: boolean } = {}) {
+async function stripeCreator({ isStillKnown = true }: { readonly isStillKnown?: boolean } = {}) {
   const creator = await enrolCreator(platform);
   const stripe_account = uniqueId("acct_");
-  if (isKnown) stripe.addAccount(stripe_account);
+  stripe.addAccount(stripe_account);
   await credit(server, creator.creatorId, 20_000_000n);
   const details = { adapter: "stripe", currency: "EUR", stripe_account };
   expectStatus(await putDetails(creator.caller, creator.creatorId, details), 200);
+  if (!isStillKnown) stripe.removeAccount(stripe_account);
   return creator;
 }
 
@@ -112,8 +115,29 @@ describe("a payout by Stripe", () => {
     },
   );
 
-  test("to an account that is none comes back with the reason, and the next one is another", async () => {
-    const creator = await stripeCreator({ isKnown: false });
+  test("is not promised to an account that Stripe does not know, and is while Stripe cannot be asked", async () => {
+    const creator = await enrolCreator(platform);
+    const put = (stripe_account: string) =>
+      putDetails(creator.caller, creator.creatorId, { adapter: "stripe", currency: "EUR", stripe_account });
+    const refused = await put("acct_1NobodyKnowsIt");
+    expect(refused.status).toBe(422);
+    expect(refused.body).toMatchObject({
+      code: "input_invalid",
+      errors: [{ at: "body.stripe_account", detail: expect.stringContaining("does not have access to account") }],
+    });
+    expect((await put("acct_1")).status).toBe(422);
+    const { ctx } = server;
+    const silent = new URL("http://127.0.0.1:9");
+    const settings = { secretKey: stripe.secretKey, webhookSecret: undefined, api: silent };
+    const away = stripeAdapterOf(ctx, settings);
+    expect(await away.check({ adapter: "stripe", stripe_account: "acct_1NobodyKnowsIt" })).toEqual({
+      ok: true,
+      value: true,
+    });
+  });
+
+  test("to an account that is none any more comes back with the reason, and the next one is another", async () => {
+    const creator = await stripeCreator({ isStillKnown: false });
     const { batchId } = await payout(creator);
     await untilPayouts(platform, batchId, "failed");
     const { body } = expectStatus(await creator.caller.get(`/api/v1/creators/${creator.creatorId}/payouts`), 200);
@@ -122,12 +146,12 @@ describe("a payout by Stripe", () => {
       available_micros: "20000000",
       in_payout_micros: "0",
     });
-    stripe.addAccount("acct_right");
-    const details = { adapter: "stripe", currency: "EUR", stripe_account: "acct_right" };
+    stripe.addAccount("acct_1RightAccount");
+    const details = { adapter: "stripe", currency: "EUR", stripe_account: "acct_1RightAccount" };
     expectStatus(await putDetails(creator.caller, creator.creatorId, details), 200);
     const second = await payout(creator);
     await untilPayouts(platform, second.batchId, "paid");
-    expect(transfersOf(second.payoutId)).toMatchObject([{ destination: "acct_right" }]);
+    expect(transfersOf(second.payoutId)).toMatchObject([{ destination: "acct_1RightAccount" }]);
   });
 });
 
@@ -179,7 +203,7 @@ describe("Stripe's webhooks", () => {
   });
 
   test("are believed of a payout that was given up: its creator does not keep the money twice", async () => {
-    const creator = await stripeCreator({ isKnown: false });
+    const creator = await stripeCreator({ isStillKnown: false });
     const { batchId, payoutId } = await payout(creator);
     await untilPayouts(platform, batchId, "failed");
     const other = await stripeCreator();

@@ -4,7 +4,7 @@ import { isRefusalEvent } from "../events/event-jobs.ts";
 import { type StoredEvent, findEvent } from "../events/store.ts";
 import { forgetLegs } from "./aggregate-store.ts";
 import { type FoundLeg, lookAtLegs } from "./look-at-legs.ts";
-import { findPropagation, insertPropagation, readDueIds, saveLegs } from "./store.ts";
+import { findPropagation, insertPropagation, readDueIds, readUnfollowedIds, saveLegs } from "./store.ts";
 
 /** Single legs are kept as long as deliveries are; then what they add up to. */
 const RETENTION_MS = 90 * 86_400_000;
@@ -72,8 +72,13 @@ async function findAsked(ctx: Context, { body, atMs }: StoredEvent): Promise<rea
   return readOfferedTo(ctx.db, datasetIds, Math.floor(atMs / 1_000));
 }
 
-/** Looks at every fact that is due. */
+/** So far back it is looked for refusals that nobody follows. */
+const UNFOLLOWED_MS = 3_600_000;
+
+/** Begins with what was left, and looks at every fact that is due. */
 export async function lookAtDueFacts(ctx: Context, signal: AbortSignal): Promise<void> {
+  const sinceMs = ctx.clock.nowMs() - UNFOLLOWED_MS;
+  for (const eventId of await readUnfollowedIds(ctx.db, { sinceMs, limit: BATCH })) await followFact(ctx, eventId);
   for (let batch = 0; batch < MAX_BATCHES && !signal.aborted; batch += 1) {
     const eventIds = await readDueIds(ctx.db, { nowMs: ctx.clock.nowMs(), limit: BATCH });
     await lookAtLegs(ctx, eventIds);

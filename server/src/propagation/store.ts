@@ -48,6 +48,23 @@ export async function readDueIds(
   return rows.map((row) => row.event_id);
 }
 
+/** Refusals that were committed since an instant and that nobody follows: who was to begin died before. */
+export async function readUnfollowedIds(
+  db: Db,
+  { sinceMs, limit }: { readonly sinceMs: number; readonly limit: number },
+): Promise<readonly string[]> {
+  const rows = await db
+    .selectFrom("event_commit")
+    .leftJoin("propagation", "propagation.event_id", "event_commit.event_id")
+    .select("event_commit.event_id")
+    .where("committed_at_ms", ">=", sinceMs)
+    .where("propagation.event_id", "is", null)
+    .orderBy("committed_at_ms")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.event_id);
+}
+
 /** Those of these events that some worker has not dealt with, so that more legs may come. */
 export async function readUnhandledIds(db: Db | Trx, eventIds: readonly string[]): Promise<ReadonlySet<string>> {
   const rows = await db

@@ -171,6 +171,7 @@ function rowOf(
 /** Rows, events and charges. Numbers are given out under locks, so those come last. */
 function store(fact: Fact, counted: readonly Counted[], rows: readonly NewReceipt[]): void {
   for (const entry of counted) recordAcceptance(fact, entry);
+  recordLateUses(fact, counted);
   fact.beforeDocuments(() => insertReceipts(fact.trx, rows));
   const charged = counted.filter((entry) => entry.chargeMicros > 0n);
   if (charged.length > 0) postTransactions(fact, charged.map(chargeOf));
@@ -203,6 +204,33 @@ function recordAcceptance(fact: Fact, { verified, license, flags, breachOf, char
       aggregate: receipt.receipt_id,
       body: { ...about, lost_at: breachOf, period_from: period.from, period_to: period.to },
     });
+}
+
+/** Says once for each license and version what was learned from something that is lost: revocations did not know of it. */
+function recordLateUses(fact: Fact, counted: readonly Counted[]): void {
+  const late = counted.filter((entry) => entry.lostSince !== undefined);
+  const uses = Map.groupBy(
+    late,
+    ({ license, verified }) => `${license.license_id}/${verified.receipt.dataset_version}`,
+  );
+  for (const entries of uses.values()) {
+    const [{ verified, license } = {}] = entries;
+    if (verified === undefined || license === undefined) continue;
+    const { iss, dataset_id, dataset_version, model_fingerprint } = verified.receipt;
+    fact.record({
+      type: "receipt.late",
+      aggregate: license.license_id,
+      body: {
+        marketplace_id: iss,
+        license_id: license.license_id,
+        dataset_id,
+        dataset_version,
+        model_fingerprint,
+        receipts: entries.length,
+        lost_since: Math.min(...entries.map(({ lostSince }) => lostSince ?? Number.MAX_SAFE_INTEGER)),
+      },
+    });
+  }
 }
 
 /** What the marketplace owes for a receipt, and whose it becomes: the pool's of the version that was used. */

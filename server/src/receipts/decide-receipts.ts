@@ -40,6 +40,7 @@ export interface Counted {
   readonly license: LicenseRow;
   readonly flags: readonly ReceiptFlag[];
   readonly breachOf: number | undefined;
+  readonly lostSince: number | undefined;
   readonly unitsTotal: bigint;
   readonly chargedBeforeMicros: bigint;
   readonly chargeMicros: bigint;
@@ -244,7 +245,7 @@ function count({ known, charges }: Chunk, verified: VerifiedReceipt, { license, 
     charged_micros: total,
     over_cap_at: before.over_cap_at ?? (isOver ? known.now : null),
   });
-  const { flags, breachOf } = judgeUse(
+  const { flags, breachOf, lostSince } = judgeUse(
     { ...verified.period, licensedAt: verified.licensedAt },
     known.lossesOf(verified.receipt),
     license,
@@ -254,6 +255,7 @@ function count({ known, charges }: Chunk, verified: VerifiedReceipt, { license, 
     license,
     flags: isOver ? [...flags, "over_cap"] : flags,
     breachOf,
+    lostSince,
     unitsTotal,
     chargedBeforeMicros: before.charged_micros,
     chargeMicros,

@@ -14,6 +14,8 @@ export interface Findings {
   readonly flags: readonly ReceiptFlag[];
   /** Undefined when the use is none. */
   readonly breachOf: number | undefined;
+  /** The first loss that the use did not do without; undefined when it learned from nothing that is lost. */
+  readonly lostSince: number | undefined;
 }
 
 /**
@@ -38,6 +40,7 @@ export function judgeUse(
   };
   return {
     flags: RECEIPT_FLAGS.filter((flag) => flag !== "over_cap" && found[flag]),
+    lostSince: losses.length === 0 ? undefined : Math.min(...losses),
     breachOf: before.length === 0 ? undefined : Math.max(...before),
   };
 }

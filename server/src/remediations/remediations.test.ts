@@ -11,7 +11,14 @@ import {
 import type { Caller } from "../../../test/fixtures/caller.ts";
 import { checkPlatform } from "../../../test/fixtures/check-platform.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { type Learned, PROMISING, learnedFrom, trainOn } from "../../../test/fixtures/remediations.ts";
+import {
+  type Learned,
+  PROMISING,
+  learnedFrom,
+  licenseModel,
+  reportUse,
+  trainOn,
+} from "../../../test/fixtures/remediations.ts";
 import { createClient } from "../../../test/fixtures/sdk.ts";
 import { startSink } from "../../../test/fixtures/webhook-sink.ts";
 import { sweepRemediations } from "./sweep-cases.ts";
@@ -76,6 +83,55 @@ describe("a remediation", () => {
           history: [{ type: "remediation.opened" }],
         },
       });
+  });
+
+  test("opens for a use that is reported after the revocation, once, and not for what its user did without", async () => {
+    const [first, second] = [await enrolCreator(platform), await enrolCreator(platform)];
+    const works = [await registerWork(platform, first.creatorId), await registerWork(platform, second.creatorId)];
+    const given = [
+      await giveConsent(first, { license: PROMISING }),
+      await giveConsent(second, { license: PROMISING }),
+    ] as const;
+    const dataset = await publishDataset(platform, works, { license: PROMISING });
+    const marketplace = await registerMarketplace(platform);
+    await offerDataset(platform, dataset.dataset_id, marketplace);
+    const known = await trainOn(platform, marketplace, dataset);
+    const whole = await licenseModel(platform, marketplace, dataset);
+    const rest = await licenseModel(platform, marketplace, dataset);
+    const now = (): number => Math.floor(platform.clock.nowMs() / 1_000);
+    const usedAt: number[] = [];
+    for (const [index, { caller }] of [first, second].entries()) {
+      platform.clock.advance(10);
+      usedAt.push(now());
+      platform.clock.advance(10);
+      const { body } = await caller.post(`/api/v1/consents/${given[index]?.jti}/revoke`);
+      expect(body.cannot_be_undone).toMatchObject({ models_count: 1, remediations_count: 1 });
+    }
+    // Nobody knew of these models: one was trained with all works, one after the first was gone.
+    await reportUse(platform, marketplace, { dataset, model: whole, usedAt: usedAt[0] ?? 0 });
+    await reportUse(platform, marketplace, { dataset, model: rest, usedAt: usedAt[1] ?? 0 });
+    const modelsOf = async ({ caller }: { readonly caller: Caller }): Promise<readonly string[]> =>
+      (await caller.get(CASES)).body.remediations
+        .map((row: { readonly model_fingerprint: string }) => row.model_fingerprint)
+        .sort();
+    const fingerprints = (...models: readonly { readonly fingerprint: string }[]): readonly string[] =>
+      models.map((model) => model.fingerprint).sort();
+    await expect.poll(() => modelsOf(second), { timeout: 30_000 }).toEqual(fingerprints(known, whole, rest));
+    await expect.poll(() => modelsOf(first), { timeout: 30_000 }).toEqual(fingerprints(known, whole));
+    const [late] = (await first.caller.get(CASES)).body.remediations.filter(
+      (row: { readonly model_fingerprint: string }) => row.model_fingerprint === whole.fingerprint,
+    );
+    expect(await first.caller.get(`${CASES}/${late.case_id}`)).toMatchObject({
+      body: { state: "open", receipts: "1", taken_back: [{ kind: "consent", id: given[0].jti }] },
+    });
+    // Whoever had a case about a model has no other one, also when that came to an end.
+    expectStatus(await first.caller.post(`${CASES}/${late.case_id}/close`, { reason: "settled" }), 200);
+    await reportUse(platform, marketplace, { dataset, model: whole, usedAt: (usedAt[0] ?? 0) + 1 });
+    const isWaiting = async () =>
+      (await ctx.db.selectFrom("unhandled_event").selectAll().where("queue", "=", "open-remediations").execute())
+        .length;
+    await expect.poll(isWaiting, { timeout: 30_000 }).toBe(0);
+    expect(await modelsOf(first)).toEqual(fingerprints(known, whole));
   });
 
   test("does not open under terms that promise none, or when nothing was trained", async () => {
@@ -170,11 +226,11 @@ describe("a remediation", () => {
     ]);
   });
 
-  test("is compensated once, however often and from how many sides it is accepted", async () => {
+  test("is compensated once, however often it is accepted", async () => {
     const { path, mkt, creator } = await opened();
     const offerId = await offer(mkt, path);
     const accept = (caller: Caller) => caller.post(`${path}/offers/${offerId}/accept`);
-    const answers = await Promise.all([accept(creator.caller), accept(platform.operator), accept(creator.caller)]);
+    const answers = await Promise.all([accept(creator.caller), accept(creator.caller), accept(creator.caller)]);
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
     expect(new Set(answers.map(({ body }) => body.transaction_id)).size).toBe(1);
     expect(await balances(creator.caller)).toEqual({ creator: "-25000000" });
@@ -289,6 +345,9 @@ describe("nobody", () => {
       creator.caller.post(`${path}/offers`, OFFER),
       platform.operator.post(`${path}/offers`, OFFER),
       mkt.post(`${path}/offers/${offerId}/accept`),
+      // What a loss is worth is the creator's to say, and nobody's for them.
+      platform.operator.post(`${path}/offers/${offerId}/accept`),
+      platform.operator.post(`${path}/offers/${offerId}/decline`),
       mkt.post(`${path}/close`, { reason: "enough" }),
     ])
       expect(await attempt).toMatchObject({ status: 403, body: { code: "forbidden" } });

@@ -47,6 +47,21 @@ export async function lockUnderWay(
     .execute();
 }
 
+/** Cases about one model's use of a dataset under one license, whatever became of them. */
+export async function readCasesOf(
+  trx: Trx,
+  { license_id, dataset_id, model_fingerprint }: Pick<CaseRow, "license_id" | "dataset_id" | "model_fingerprint">,
+): Promise<readonly Pick<CaseRow, "creator_id">[]> {
+  return trx
+    .selectFrom("remediation")
+    .select("creator_id")
+    .distinct()
+    .where("dataset_id", "=", dataset_id)
+    .where("license_id", "=", license_id)
+    .where("model_fingerprint", "=", model_fingerprint)
+    .execute();
+}
+
 export async function findCase(db: Db | Trx, caseId: string): Promise<CaseRow | undefined> {
   return db.selectFrom("remediation").selectAll().where("case_id", "=", caseId).executeTakeFirst();
 }

@@ -5,6 +5,7 @@ create table event_commit (
   committed_at_ms bigint not null
 );
 call keep_append_only('event_commit');
+create index event_commit_by_time on event_commit (committed_at_ms);
 
 -- Facts that refuse something, followed until everybody has them.
 create table propagation (
