@@ -177,7 +177,7 @@ export async function seeEdgeAfterwards(
   const { stage, narrator, creator, crawler } = play;
   const before = letThrough === 0 ? "nothing passed in between" : `${letThrough} requests passed in between`;
   narrator.measured(
-    `The crawler, with the license that opened the work a moment ago: 403, consent_revoked. It took this long from that answer, because Licet had the edge's cache purged; ${before}. Had the purge been lost, the edge's own clock would have ended it within 15 s.`,
+    `The crawler, with the license that opened the work a moment ago: 403, consent_revoked. It took this long from that answer, and ${before}. Licet has the edge's cache purged; where a purge is lost, the edge's own clock ends it within 15 s.`,
     milliseconds,
   );
   await narrator.step(
