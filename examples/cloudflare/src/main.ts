@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { prepareWrangler, readConfig } from "./config.ts";
@@ -11,12 +11,17 @@ const TOKEN_BYTES = 24;
 /** A zone of Cloudflare's on this machine: the edge's Worker in workerd, and the API that purges its cache. */
 async function main(): Promise<void> {
   const config = readConfig();
-  const folder = await mkdtemp(join(tmpdir(), "licet-cloudflare-"));
+  const folder = mkdtempSync(join(tmpdir(), "licet-cloudflare-"));
   prepareWrangler(folder);
+  // wrangler has an end of its own for signals, so what it wrote is removed at the very last, once workerd has ended.
+  const clear = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  process.once("exit", clear);
   const worker = await startWorker(config.worker, {
     site: config.site,
     purgeToken: randomBytes(TOKEN_BYTES).toString("base64url"),
   });
+  process.off("exit", clear);
+  process.once("exit", clear);
   const api = await startCloudflareSimulator({
     plan: config.plan,
     domain: new URL(config.site).hostname,
@@ -31,14 +36,10 @@ async function main(): Promise<void> {
     if (isEnding) return;
     isEnding = true;
     api.close();
-    worker
-      .stop()
-      // workerd may write for a moment longer, so what wrangler removes by itself may come back.
-      .finally(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }))
-      .then(
-        () => process.exit(0),
-        () => process.exit(1),
-      );
+    worker.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
   }
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
