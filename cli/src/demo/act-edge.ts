@@ -5,7 +5,7 @@ import { type Consenting, operatorOf } from "./act-consent.ts";
 import type { OfferedDataset } from "./act-dataset.ts";
 import { clientOf, readLicense } from "./act-license.ts";
 import { type EdgeAnswer, type Work, askAsCrawler, askAsPerson, readWork } from "./ask-edge.ts";
-import { type Narrator, duration } from "./narrate.ts";
+import type { Narrator } from "./narrate.ts";
 import { CRAWLER_PRICE, type Stage } from "./start-processes.ts";
 
 /** A crawler with the marketplace's license, and what it asks for. */
@@ -177,7 +177,7 @@ export async function seeEdgeAfterwards(
   const { stage, narrator, creator, crawler } = play;
   const before = letThrough === 0 ? "nothing passed in between" : `${letThrough} requests passed in between`;
   narrator.measured(
-    `The crawler, with the license that opened the work a moment ago: 403, consent_revoked, ${duration(milliseconds)} after that answer, and ${before}. Licet had the edge's cache purged.`,
+    `The crawler, with the license that opened the work a moment ago: 403, consent_revoked. It took this long from that answer, and ${before}. Licet has the edge's cache purged; where a purge is lost, the edge's own clock ends it within 15 s.`,
     milliseconds,
   );
   await narrator.step(

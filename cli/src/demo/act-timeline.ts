@@ -1,7 +1,7 @@
-import { PROPAGATION_PATH, count, listOf, objectOf, textUpTo } from "@licet/protocol";
+import { PROPAGATION_PATH, anyObject, verifyKeySet, verifyPropagation } from "@licet/protocol";
 import type { RevocationTimeline } from "@licet/sdk";
 import { readPublic, waitFor } from "../call-api.ts";
-import { claim } from "../command-error.ts";
+import { claim, orFail } from "../command-error.ts";
 import { type Consenting, operatorOf } from "./act-consent.ts";
 import { type Narrator, duration } from "./narrate.ts";
 import type { Stage } from "./start-processes.ts";
@@ -46,16 +46,19 @@ export async function actTimeline(stage: Stage, { jti, name }: Consenting, narra
   await seePropagation(stage, narrator);
 }
 
-const PROPAGATION = objectOf({ facts: count, legs: listOf(objectOf({ leg: textUpTo(32), done: count }), { max: 5 }) });
-
-/** The same of the last days, for anybody to read. */
+/** The same over the last days, for anybody to read. It is made anew every few seconds, so that this one comes a little later. */
 async function seePropagation({ origin }: Stage, narrator: Narrator): Promise<void> {
   await narrator.step(
+    async () => {
+      const now = Math.floor(Date.now() / 1_000);
+      const keys = orFail(
+        await verifyKeySet(await readPublic(`${origin}/.well-known/keys.json`, anyObject), origin, now),
+        1,
+      );
+      const response = await fetch(`${origin}${PROPAGATION_PATH}`);
+      orFail(await verifyPropagation(await response.text(), { keys, now }), 1);
+    },
     () =>
-      waitFor("the public times to hold the revocation", SETTLE_SECONDS, async () => {
-        const { facts, legs } = await readPublic(`${origin}${PROPAGATION_PATH}`, PROPAGATION);
-        return facts > 0 && legs.every(({ leg, done }) => leg === "edge" || done > 0) ? true : undefined;
-      }),
-    () => "The times of the last days are public, signed, and made of these records alone: /propagation.json.",
+      `How long refusals took over the last days, leg by leg, is a public document, signed and made of such records alone: ${PROPAGATION_PATH}. It is made anew every few seconds.`,
   );
 }

@@ -29,7 +29,7 @@ const BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefo
  * Asks the edge for an address of the platform's. Elsewhere the platform's own name leads to the
  * edge; on this machine it has another port.
  */
-export async function askEdge(
+async function askEdge(
   { platform, edge }: Stage,
   url: string,
   headers: Readonly<Record<string, string>>,
@@ -51,22 +51,39 @@ export function askAsPerson(stage: Stage, url: string): Promise<EdgeAnswer> {
   return askEdge(stage, url, { "user-agent": BROWSER });
 }
 
+export interface ShownLicense {
+  readonly token: string;
+  /** Without the proof of its key. */
+  readonly unproven?: true;
+}
+
+/** Asks as a crawler that says so, with a license if there is one. */
+export async function askAsCrawler(stage: Stage, url: string, license?: ShownLicense): Promise<EdgeAnswer> {
+  for (let attempt = 1; ; attempt += 1) {
+    // A proof is for one request: asking again takes another.
+    const headers = license === undefined ? {} : await licenseHeaders(stage, url, license);
+    const answer = await askEdge(stage, url, { "user-agent": GPTBOT, ...headers });
+    if (answer.status !== 503 || attempt === MAX_ATTEMPTS) return answer;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER_MS));
+  }
+}
+
+/** An edge that cannot tell, such as one on a machine that is busy, says so and asks to be asked again. */
+const MAX_ATTEMPTS = 4;
+const RETRY_AFTER_MS = 2_000;
+
 const SHOWN = objectOf({ headers: objectOf({ authorization: textUpTo(20_000) }, { dpop: textUpTo(20_000) }) });
 
-/** Asks as a crawler that says so, with a license if there is one. `unproven` shows it without the proof of its key. */
-export async function askAsCrawler(
+async function licenseHeaders(
   stage: Stage,
   url: string,
-  license?: { readonly token: string; readonly unproven?: true },
-): Promise<EdgeAnswer> {
-  const agent = { "user-agent": GPTBOT };
-  if (license === undefined) return askEdge(stage, url, agent);
-  const { token, unproven } = license;
-  if (unproven === true) return askEdge(stage, url, { ...agent, authorization: `License ${token}` });
+  { token, unproven }: ShownLicense,
+): Promise<Readonly<Record<string, string>>> {
+  if (unproven === true) return { authorization: `License ${token}` };
   const { headers } = await call(
     marketplaceOf(stage),
     { method: "POST", path: "/api/v1/license-presentations", body: { token, url } },
     SHOWN,
   );
-  return askEdge(stage, url, { ...agent, ...headers });
+  return headers;
 }

@@ -62,8 +62,13 @@ describe("licet demo", () => {
       const { exitCode, out, err } = await runLicet(["demo", "--once"], { TMPDIR: temporary });
       expect({ exitCode, err }).toEqual({ exitCode: 0, err: "" });
       expect(out).toContain("3 creators signed exactly the words they were shown");
+      expect(out).toContain("GPTBot asks for a work of Bram's and has no license. 402");
+      expect(out).toContain("crawler-price: USD 0.01");
       expect(out).toContain("The entries add up to zero");
       expect(out).toContain("0.0001 USD a token ×");
+      expect(out).toContain("with the license that opened the work a moment ago: 403, consent_revoked.");
+      for (const leg of ["committed", "purge", "webhook", "acknowledgement"])
+        expect(out).toMatch(new RegExp(`\\n {5}${leg} +[\\d.]+ m?s  `));
       expect(out).toContain("Asked to train again, the marketplace refuses.");
       expect(out).toContain("5 of 15 works may not be used any more.");
       expect(out).toContain("Bram accepts. The case is closed");
@@ -106,6 +111,7 @@ describe("licet demo", () => {
         content_ids,
         dataset_id,
         marketplace,
+        edge,
       } = handOver;
       const client = createClient({
         origin: String(origin),
@@ -137,6 +143,7 @@ describe("licet demo", () => {
       expect(out().trimEnd().split("\n")).toHaveLength(1);
       expect(await answers(origin)).toBe(false);
       expect(await answers(marketplace)).toBe(false);
+      expect(await answers(edge)).toBe(false);
       expect(readdirSync(temporary)).toEqual([]);
     },
     DEMO_TIMEOUT_MS,
@@ -146,13 +153,14 @@ describe("licet demo", () => {
     "leaves no program running when it is killed",
     async () => {
       const { child, handOver } = await startDemo();
-      const { origin, marketplace } = handOver;
-      expect([await answers(origin), await answers(marketplace)]).toEqual([true, true]);
+      const programs = [handOver["origin"], handOver["marketplace"], handOver["edge"]];
+      const answering = async (): Promise<readonly boolean[]> => Promise.all(programs.map(answers));
+      expect(await answering()).toEqual([true, true, true]);
       child.kill("SIGKILL");
       await once(child, "exit");
       const endsAt = Date.now() + 20_000;
-      while (((await answers(origin)) || (await answers(marketplace))) && Date.now() < endsAt) await pause(100);
-      expect([await answers(origin), await answers(marketplace)]).toEqual([false, false]);
+      while ((await answering()).includes(true) && Date.now() < endsAt) await pause(100);
+      expect(await answering()).toEqual([false, false, false]);
     },
     DEMO_TIMEOUT_MS,
   );
