@@ -123,7 +123,7 @@ interface Zone {
 export const CRAWLER_PRICE = "USD 0.01";
 
 async function startCloudflare(
-  { start, environment, folder }: Starting,
+  { start, environment }: Starting,
   { platform, origin }: { readonly platform: string; readonly origin: string },
 ): Promise<Zone> {
   const settings = {
@@ -132,8 +132,6 @@ async function startCloudflare(
     LICET_ORIGIN: origin,
     LICET_EDGE_UPSTREAM: platform,
     LICET_EDGE_CRAWLER_PRICE: CRAWLER_PRICE,
-    // Its logs are ours to remove.
-    XDG_CONFIG_HOME: join(folder, "cloudflare"),
   };
   const ready = await start({
     name: "the edge",

@@ -16,12 +16,16 @@ export interface CloudflareConfig {
 /** How wrangler finds our workspaces' sources; there is no key for it in its configuration. */
 const BUILD_CONDITIONS = "@licet/source,workerd,worker,browser,import";
 
-/** wrangler takes these from the environment alone. What it has to say goes to standard error, since standard output is for our own line. */
-export function prepareWrangler(): void {
+/**
+ * wrangler takes these from the environment alone. What it writes, its logs too, goes into `folder`;
+ * what it has to say goes to standard error, since standard output is for our own line.
+ */
+export function prepareWrangler(folder: string): void {
   process.env["WRANGLER_BUILD_CONDITIONS"] = BUILD_CONDITIONS;
   process.env["WRANGLER_SEND_METRICS"] = "false";
   // It would ask Cloudflare where this machine is.
   process.env["CLOUDFLARE_CF_FETCH_ENABLED"] = "false";
+  for (const name of ["TMPDIR", "TEMP", "TMP", "XDG_CONFIG_HOME"]) process.env[name] = folder;
   console.log = console.error;
   console.info = console.error;
 }

@@ -1,4 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { prepareWrangler, readConfig } from "./config.ts";
 import { type Purge, startCloudflareSimulator } from "./purge-api.ts";
 import { startWorker } from "./start-workerd.ts";
@@ -8,7 +11,8 @@ const TOKEN_BYTES = 24;
 /** A zone of Cloudflare's on this machine: the edge's Worker in workerd, and the API that purges its cache. */
 async function main(): Promise<void> {
   const config = readConfig();
-  prepareWrangler();
+  const folder = await mkdtemp(join(tmpdir(), "licet-cloudflare-"));
+  prepareWrangler(folder);
   const worker = await startWorker(config.worker, {
     site: config.site,
     purgeToken: randomBytes(TOKEN_BYTES).toString("base64url"),
@@ -27,10 +31,14 @@ async function main(): Promise<void> {
     if (isEnding) return;
     isEnding = true;
     api.close();
-    worker.stop().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
+    worker
+      .stop()
+      // workerd may write for a moment longer, so what wrangler removes by itself may come back.
+      .finally(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }))
+      .then(
+        () => process.exit(0),
+        () => process.exit(1),
+      );
   }
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
