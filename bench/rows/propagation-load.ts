@@ -19,6 +19,8 @@ export interface Withdrawal {
 }
 
 export interface Load {
+  /** Begins to send. */
+  readonly start: () => void;
   /** Counts a work among those that are asked for though they are being taken back. */
   readonly begin: (work: LicensedWork) => Withdrawal;
   /** Asks for a work with its license. */
@@ -31,16 +33,16 @@ export interface Load {
 }
 
 export interface LoadCounts {
-  readonly perSecond: number;
+  /** Of the steady rate, without the requests that wait for a refusal. */
+  readonly sentPerSecond: number;
   readonly people: number;
   readonly peopleRefused: number;
   readonly standing: number;
   readonly standingRefused: number;
-  readonly left: number;
 }
 
-const REQUESTS_PER_SECOND = 200;
-const MAX_UNDER_WAY = 1_000;
+/** An edge that is slower than the rate gets no more at once: a heap of requests would be measured otherwise. */
+const MAX_UNDER_WAY = 100;
 const REQUEST_TIMEOUT_MS = 15_000;
 const MAX_DETAIL = 300;
 /** Of the works that were taken back the newest are asked for: an old copy of one would show there. */
@@ -51,13 +53,14 @@ const PERSON = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/
  * Sends requests through the edge at a steady rate, whether or not earlier ones were answered: a third
  * are people's, a third are for works that stand, a third for works that were taken back.
  */
-export function startLoad({ edge, works, standing }: PropagationStage): Load {
+export function createLoad({ edge, works, standing }: PropagationStage, perSecond: number): Load {
   const agent = new Agent({ keepAlive: true });
   const withdrawals: Withdrawal[] = [];
-  const counts = { people: 0, peopleRefused: 0, standing: 0, standingRefused: 0, left: 0 };
+  const counts = { people: 0, peopleRefused: 0, standing: 0, standingRefused: 0, sent: 0 };
   const underWay = new Set<Promise<unknown>>();
-  const startedMs = performance.now();
+  let startedMs = performance.now();
   let endedMs: number | undefined;
+  let sending: Promise<void> | undefined;
 
   async function ask(path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> {
     return outcomeOf(edge + path, headers, agent).catch((error: unknown): Outcome => ({
@@ -99,19 +102,20 @@ export function startLoad({ edge, works, standing }: PropagationStage): Load {
 
   async function keepSending(): Promise<void> {
     for (let index = 0; endedMs === undefined; index += 1) {
-      const dueMs = startedMs + (index * 1_000) / REQUESTS_PER_SECOND;
+      const dueMs = startedMs + (index * 1_000) / perSecond;
       await sleep(Math.max(0, dueMs - performance.now()));
-      if (underWay.size >= MAX_UNDER_WAY) {
-        counts.left += 1;
-        continue;
-      }
-      const sending = send(index).finally(() => underWay.delete(sending));
-      underWay.add(sending);
+      if (underWay.size >= MAX_UNDER_WAY) continue;
+      counts.sent += 1;
+      const asking = send(index).finally(() => underWay.delete(asking));
+      underWay.add(asking);
     }
   }
 
-  const sending = keepSending();
   return {
+    start: () => {
+      startedMs = performance.now();
+      sending = keepSending();
+    },
     begin: (work) => {
       const withdrawal: Withdrawal = {
         work,
@@ -127,20 +131,15 @@ export function startLoad({ edge, works, standing }: PropagationStage): Load {
     askFor,
     counts: () => ({
       ...counts,
-      perSecond: sentOf(withdrawals, counts) / (((endedMs ?? performance.now()) - startedMs) / 1_000),
+      sentPerSecond: counts.sent / (((endedMs ?? performance.now()) - startedMs) / 1_000),
     }),
     end: async () => {
-      endedMs = performance.now();
+      endedMs ??= performance.now();
       await sending;
       await Promise.all(underWay);
       agent.destroy();
     },
   };
-}
-
-function sentOf(withdrawals: readonly Withdrawal[], counts: Pick<LoadCounts, "people" | "standing">): number {
-  const probes = withdrawals.map(({ passesSentMs, refusals }) => passesSentMs.length + refusals.length);
-  return probes.reduce((sum, count) => sum + count, counts.people + counts.standing);
 }
 
 async function outcomeOf(url: string, headers: Readonly<Record<string, string>>, agent: Agent): Promise<Outcome> {

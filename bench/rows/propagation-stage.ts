@@ -224,7 +224,7 @@ async function fill(
 ): Promise<Filled> {
   const creator = await enrolCreator(platform);
   const made: UnlicensedWork[] = [];
-  await inParallel(size.works + STANDING, AT_ONCE, async () => {
+  await inParallel(size.works + Math.min(STANDING, size.works), AT_ONCE, async () => {
     const path = `/${uniqueId("work-")}`;
     const contentId = await registerWork(platform, creator.creatorId, { canonical_url: SITE + path });
     made.push({ contentId, path, jti: (await giveConsent(creator, { subject: `content:${contentId}` })).jti });
