@@ -23,6 +23,8 @@ const KEYS_PATH = "/.well-known/keys.json";
 const MAX_KEY_SET_BYTES = 1_048_576;
 /** After the platform was asked in vain, nobody waits for it for this long where a copy still stands. */
 const HOLD_OFF_MS = 250;
+/** A look into the cache that takes longer is not the only one any more. */
+const LOOK_MS = 100;
 /** For a document that an unknown key signed, the keys are asked for again this often at most. */
 const KEYS_RETRY_MS = 1_000;
 /** `seq` numbers that are remembered, so that an older document is known as one. */
@@ -77,8 +79,8 @@ const NO_KEYS: KeySet = { iss: "", seq: 0, keys: [] };
 
 /** What an isolate may remember between requests: nothing of it says that something may be used. */
 export interface ReaderMemory {
-  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times. */
-  readonly recent: LimitedMap<{ readonly held: HeldDocument; readonly atMs: number }>;
+  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times: since when, and when the cache is looked into again. */
+  readonly recent: LimitedMap<{ readonly held: HeldDocument; readonly atMs: number; readonly dueMs: number }>;
   readonly verified: WeakMap<HeldDocument, { readonly keys: KeySet; readonly fact: Verified<unknown> }>;
   /** The highest `seq` that was seen of a path: knowledge that only refuses. */
   readonly seqs: LimitedMap<number>;
@@ -202,12 +204,33 @@ async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>
   return fact?.state === "known" ? fact : { state: "missing", detail: attempt.detail };
 }
 
+/**
+ * The copy in memory while it is young enough, or the cache's. Once it is due, one request at a time
+ * looks into the cache and the others go on with the copy, as long as that is allowed at all: when
+ * many come at once the cache would answer none of them in time.
+ */
 async function readHeld({ recent, ports }: Reader, path: string): Promise<HeldDocument | undefined> {
+  const { memory } = ports;
+  if (memory === undefined) return ports.documents.read(path);
+  const atMs = ports.nowMs();
   const known = recent.get(path);
-  if (known !== undefined && ports.nowMs() - known.atMs < ports.memoryMs) return known.held;
-  const held = await ports.documents.read(path);
-  if (held !== undefined && ports.memoryMs > 0) recent.set(path, { held, atMs: ports.nowMs() });
+  if (known !== undefined && atMs - known.atMs < memory.maxMs) {
+    if (atMs < known.dueMs) return known.held;
+    recent.set(path, { ...known, dueMs: atMs + LOOK_MS });
+  }
+  const read = await ports.documents.read(path);
+  if (read === undefined) {
+    recent.delete(path);
+    return undefined;
+  }
+  // The same copy again was verified already.
+  const held = known !== undefined && isSame(known.held, read) ? known.held : read;
+  recent.set(path, { held, atMs, dueMs: atMs + memory.dueMs });
   return held;
+}
+
+function isSame(one: HeldDocument, other: HeldDocument): boolean {
+  return one.fetchedAtMs === other.fetchedAtMs && one.status === other.status && one.text === other.text;
 }
 
 async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<DocumentFact<T>> {
@@ -271,13 +294,14 @@ type FetchedDocument =
 async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Question): Promise<FetchedDocument> {
   const { address, ports, timeoutMs } = reader;
   const etag = held?.status === 200 ? held.etag : undefined;
+  // What the platform says is as old as the question (RFC 9111 section 4.2.3): it may have changed while the answer was on its way.
+  const fetchedAtMs = ports.nowMs();
   try {
     const response = await ports.fetch(`${address}${kind.path}`, {
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
       headers: etag === undefined ? {} : { "if-none-match": etag },
     });
-    const fetchedAtMs = ports.nowMs();
     const tags = response.headers.get("cache-tag") ?? undefined;
     if (response.status === 304 && held !== undefined && etag !== undefined)
       return { kind: "fetched", fetched: { ...held, fetchedAtMs }, tags };

@@ -122,7 +122,7 @@ function portsOf({ config, log, nowMs = Date.now }: NodeEdgeOptions): EdgePorts 
     fetch: (url, init) => fetch(url, init),
     fetchPublic: (url, limits) => fetchPublic(url, limits, config.allowedHosts),
     documents: memoryDocuments(),
-    memoryMs: 0,
+    memory: undefined,
     isFirstUse: async (key, untilMs) => isFirst(key, untilMs),
     defer: (work) => void work.catch((error: unknown) => log({ level: "error", message: String(error) })),
   };
