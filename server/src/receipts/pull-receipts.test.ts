@@ -96,6 +96,17 @@ describe("a pull", () => {
     expect(again).toMatchObject({ status: 200, body: pushed.body });
   });
 
+  test("of what was accepted under a key that is retired since gives the first answer", async () => {
+    const { marketplace, kept, make, pull } = await askable();
+    kept.push(await make(), await make());
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ accepted: 2, known: 0, refused: 0 }]);
+    const { marketplaceId, receiptSigner } = marketplace;
+    const path = `/api/v1/marketplaces/${marketplaceId}/receipt-keys/${receiptSigner.kid}/retire`;
+    expectStatus(await platform.operator.post(path), 200);
+    kept.push(await make());
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ accepted: 0, known: 2, refused: 1 }]);
+  });
+
   test("comes by itself when its time has come, and waits longer after each failure", async () => {
     const { marketplace, kept, make, stateOf, list } = await askable();
     kept.push(await make());

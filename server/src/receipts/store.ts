@@ -9,7 +9,7 @@ export type ReceiptRow = Selectable<Tables["usage_receipt"]>;
 
 /** What a marketplace has handed in before under any of these ids or nonces. In one look: of a receipt that arrives twice at once, half is never seen. */
 export async function findClashes(
-  trx: Trx,
+  trx: Db | Trx,
   marketplaceId: string,
   receipts: readonly Pick<UsageReceipt, "receipt_id" | "nonce">[],
 ): Promise<readonly ReceiptRow[]> {
