@@ -61,11 +61,8 @@ test("a version that is published without weights gets them from the database", 
       .values({ ...row, version: 2 })
       .execute();
   });
-  const weights = await db
-    .selectFrom("creator_weight")
-    .select(["version", "items"])
-    .where("dataset_id", "=", dataset_id)
-    .execute();
+  const { rows: weights } =
+    await sql`select version, items::text as items from creator_weight where dataset_id = ${dataset_id}`.execute(db);
   expect(weights).toEqual([{ version: 2, items: "1" }]);
 });
 
