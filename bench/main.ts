@@ -1,6 +1,7 @@
 import { type BenchSettings, type Measure, type Row } from "./row.ts";
 import { writeReport } from "./report.ts";
 import { measureFanOut } from "./rows/fan-out.ts";
+import { measurePropagation } from "./rows/propagation.ts";
 import { measureReceipts } from "./rows/receipts.ts";
 import { measureRevoke } from "./rows/revoke.ts";
 import { measureRollups } from "./rows/rollups.ts";
@@ -24,6 +25,7 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   "serve-status": measureServeStatus,
   revoke: measureRevoke,
   "fan-out": measureFanOut,
+  propagation: measurePropagation,
   receipts: measureReceipts,
   rollups: measureRollups,
   "sign-again": measureSignAgain,
@@ -51,7 +53,11 @@ async function main(args: readonly string[]): Promise<number> {
   for (const [name, measure] of Object.entries(MEASURES)) {
     if (names.length > 0 && !names.includes(name)) continue;
     note(`${name} …`);
-    for (const row of await measure(settings)) {
+    const measured = await measure(settings).catch((error: unknown) => {
+      note(`bench: ${name} failed: ${error instanceof Error ? error.message : String(error)}`);
+    });
+    if (measured === undefined) return 1;
+    for (const row of measured) {
       rows.push(row);
       process.stdout.write(
         `${verdictOf(row)} ${row.what}: ${row.ours}, baseline ${row.baseline}, ratio ${row.ratio} (budget ${row.budget})\n`,

@@ -18,6 +18,8 @@ export interface MeasuredPlatform extends Reachable {
   readonly databaseUrl: string | undefined;
   /** Does something in the database of the server, which is stopped for as long and then started anew. */
   readonly whileStopped: (work: (db: Db) => Promise<void>) => Promise<void>;
+  /** Ends the server as a crash would, and starts it anew at the same address. */
+  readonly crash: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -30,6 +32,7 @@ interface Ready {
 /** The bench is one client that does what thousands do. */
 const UNLIMITED = { LICET_RATE_LIMITS: "off" };
 
+/** `environment` is the server's beside what every measured server has, and comes before it: also another port. */
 export async function startMeasuredPlatform(
   { postgresUrl }: Pick<BenchSettings, "postgresUrl">,
   environment: Readonly<Record<string, string>> = {},
@@ -67,6 +70,10 @@ export async function startMeasuredPlatform(
       } finally {
         await opened.close();
       }
+      server = await start();
+    },
+    crash: async () => {
+      await server.kill();
       server = await start();
     },
     stop: async () => {

@@ -1,3 +1,4 @@
+import { sha256Hex } from "@licet/protocol";
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import {
@@ -13,6 +14,7 @@ import {
 } from "./fixtures/actors.ts";
 import { checkPlatform } from "./fixtures/check-platform.ts";
 import { type MoneyReplay, replayOf } from "./fixtures/money-replay.ts";
+import { licenseDataset } from "./fixtures/licenses.ts";
 import { putDetails } from "./fixtures/payouts.ts";
 import { startPlatform } from "./fixtures/platform.ts";
 import {
@@ -23,11 +25,13 @@ import {
   receiptContent,
   signAnyReceipt,
 } from "./fixtures/receipts.ts";
-import { roundsOf } from "./fixtures/settings.ts";
+import { drawSeed, roundsOf } from "./fixtures/settings.ts";
 
-/** Things that happen, one after the other; what they may be is drawn by the same dice on both engines. */
+/** Things that happen, one after the other; what they may be is drawn by dice. */
 const STEPS = Math.min(160, 10 * roundsOf(4));
-const SEED = "money adds up";
+/** After each of them the months that are over are closed, and everybody is paid. */
+const MONTHS = 2;
+const SEED = drawSeed();
 const MAX_COUNT = 200_000;
 const MAX_BATCH = 6;
 const DAY_SECONDS = 86_400;
@@ -45,15 +49,23 @@ function diceOf(seed: string): (below: number) => number {
   };
 }
 
+interface Model {
+  readonly model_id: string;
+  readonly fingerprint: string;
+}
+
 interface Licensed {
   readonly marketplace: RegisteredMarketplace;
   readonly dataset: LicensedDataset;
+  readonly price: string;
+  /** Undefined for the fixture's own. */
+  readonly model?: Model;
 }
 
 interface World {
   readonly creators: readonly Creator[];
   readonly marketplaces: readonly RegisteredMarketplace[];
-  readonly licenses: readonly Licensed[];
+  readonly licenses: Licensed[];
   readonly replay: MoneyReplay;
   readonly roll: (below: number) => number;
   /** Transactions that may still be taken back. */
@@ -95,7 +107,7 @@ async function setUp(): Promise<World> {
         version: published.version,
         items_root: published.items_root,
       });
-      licenses.push({ marketplace, dataset });
+      licenses.push({ marketplace, dataset, price });
       replay.addLicense(dataset.license_id, {
         price,
         marketplace: marketplace.marketplaceId,
@@ -114,11 +126,12 @@ function pick<T>(list: readonly T[], roll: (below: number) => number): T {
 
 /** Some receipts under one license, handed in twice at once. */
 async function report({ licenses, replay, roll }: World): Promise<void> {
-  const { marketplace, dataset } = pick(licenses, roll);
+  const { marketplace, dataset, model } = pick(licenses, roll);
+  const named = model === undefined ? {} : { model_id: model.model_id, model_fingerprint: model.fingerprint };
   const receipts = [];
   for (let count = 1 + roll(MAX_BATCH); count > 0; count -= 1) {
     const tokens = roll(4) === 0 ? 1 + roll(3) : 1 + roll(MAX_COUNT);
-    const usage = { usage: { unit: "tokens", count: tokens }, tokens_used: tokens };
+    const usage = { ...named, usage: { unit: "tokens", count: tokens }, tokens_used: tokens };
     receipts.push(
       await signAnyReceipt(receiptContent(platform, marketplace, dataset, usage), marketplace.receiptSigner),
     );
@@ -128,6 +141,27 @@ async function report({ licenses, replay, roll }: World): Promise<void> {
   const lines = answers.flatMap((answer) => linesOf(expectStatus(answer, 200)));
   expect(lines.filter(({ status }) => status === "refused")).toEqual([]);
   expect(lines.filter(({ status }) => status === "accepted")).toHaveLength(receipts.length);
+}
+
+/** One more license of a dataset, for another model. */
+async function license({ licenses, replay, roll }: World, step: number): Promise<void> {
+  const { marketplace, dataset, price } = pick(licenses, roll);
+  const model_id = `model-${step}-of-${marketplace.marketplaceId}`;
+  const model = { model_id, fingerprint: sha256Hex(model_id) };
+  const { license_id } = await licenseDataset(platform, dataset.dataset_id, marketplace, { model });
+  licenses.push({ marketplace, dataset: { ...dataset, license_id }, price, model });
+  replay.addLicense(license_id, {
+    price,
+    marketplace: marketplace.marketplaceId,
+    pool: `${dataset.dataset_id}/${dataset.version}`,
+  });
+}
+
+/** Ends a license: use under it goes on to be owed. */
+async function endLicense({ licenses, roll }: World): Promise<void> {
+  const path = `/api/v1/licenses/${pick(licenses, roll).dataset.license_id}/revoke`;
+  const answer = await platform.operator.post(path, { reason: "as the dice fell" });
+  expect([200, 409]).toContain(answer.status);
 }
 
 async function share({ licenses, replay, roll }: World): Promise<void> {
@@ -217,40 +251,52 @@ async function payOut({ creators, replay }: World): Promise<void> {
   }
 }
 
+async function act(world: World, step: number): Promise<void> {
+  const turn = world.roll(12);
+  if (turn < 5) return report(world);
+  if (turn < 7) return share(world);
+  if (turn < 9) return pay(world, step);
+  if (turn < 10) return reverse(world);
+  return turn < 11 ? license(world, step) : endLicense(world);
+}
+
+/** Closes every month that is over, and each of them once more. */
+async function closeMonths({ replay }: World): Promise<void> {
+  const { periods } = expectStatus(await platform.operator.get("/api/v1/ledger/periods"), 200).body;
+  for (const { period, until, state } of periods.toReversed()) {
+    if (state === "closed" || Date.parse(until) / 1_000 + 3_600 > platform.clock.nowMs() / 1_000) continue;
+    const close = () => platform.operator.post(`/api/v1/ledger/periods/${period}/close`);
+    const { body } = expectStatus(await close(), 200);
+    for (const pool of replay.pools()) replay.split(pool, `${period}/${pool}`);
+    expect(expectStatus(await close(), 200).body).toEqual(body);
+  }
+}
+
 test(
-  `${STEPS} receipts, splits, payments, corrections and a revocation later, a close and payouts, every balance is the replay of what happened`,
+  `${STEPS} receipts, licenses and their ends, splits, payments, corrections and a revocation, ${MONTHS} closes and payouts later every balance is the replay of what happened (LICET_SEED=${SEED})`,
   { timeout: 120_000 + STEPS * 10_000 },
   async () => {
     const world = await setUp();
+    const check = () => checkPlatform({ ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
     const revokeAt = Math.floor(STEPS / 2);
-    for (let step = 0; step < STEPS; step += 1) {
-      const turn = world.roll(10);
-      if (step === revokeAt)
-        expectStatus(
-          await platform.operator.post(`/api/v1/creators/${world.creators[2]?.creatorId}/revocations`, { all: true }),
-          200,
-        );
-      if (turn < 5) await report(world);
-      else if (turn < 7) await share(world);
-      else if (turn < 9) await pay(world, step);
-      else await reverse(world);
+    for (let month = 0; month < MONTHS; month += 1) {
+      for (let step = month; step < STEPS; step += MONTHS) {
+        if (step === revokeAt)
+          expectStatus(
+            await platform.operator.post(`/api/v1/creators/${world.creators[2]?.creatorId}/revocations`, { all: true }),
+            200,
+          );
+        await act(world, step);
+      }
+      await check();
+      platform.clock.advance(40 * DAY_SECONDS);
+      await closeMonths(world);
+      await payOut(world);
     }
-    const seconds = Math.floor(platform.clock.nowMs() / 1_000);
-    await checkPlatform({ ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
-    platform.clock.advance(40 * DAY_SECONDS);
-    const { periods } = expectStatus(await platform.operator.get("/api/v1/ledger/periods"), 200).body;
-    const over = periods.filter(
-      ({ until }: { until: string }) => Date.parse(until) / 1_000 < seconds + 35 * DAY_SECONDS,
-    );
-    for (const { period, until } of over.toReversed()) {
-      if (Date.parse(until) / 1_000 + 3_600 > platform.clock.nowMs() / 1_000) continue;
-      expectStatus(await platform.operator.post(`/api/v1/ledger/periods/${period}/close`), 200);
-      for (const pool of world.replay.pools()) world.replay.split(pool, `${period}/${pool}`);
-    }
-    await payOut(world);
     const balances = await readBalances();
     for (const [account, expected] of world.replay.balances())
       expect([account, balances.get(account) ?? 0n]).toEqual([account, expected]);
     expect([...balances.values()].reduce((sum, balance) => sum + balance, 0n)).toBe(0n);
+    await check();
   },
 );

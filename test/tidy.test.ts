@@ -55,7 +55,7 @@ const MATRIX: Readonly<
 > = {
   protocol: { own: ["protocol"], node: false, packages: ["jose", "@noble/hashes"] },
   server: { own: ["server", "protocol"], node: true },
-  edge: { own: ["edge", "protocol"], node: ["edge/src/node.ts", "edge/src/main.ts"] },
+  edge: { own: ["edge", "protocol"], node: ["edge/src/node.ts", "edge/src/node-fetch.ts", "edge/src/main.ts"] },
   sdk: { own: ["sdk", "protocol"], node: false },
   marketplace: { own: ["marketplace", "sdk", "protocol"], node: true },
   cli: { own: ["cli", "sdk", "protocol"], node: true },

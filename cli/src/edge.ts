@@ -63,6 +63,8 @@ function environmentOf(
   const merged: Settings["environment"] = { ...environment, ...flags, LICET_EXIT_WITH_PARENT: "1" };
   demandOrigin(merged["LICET_ORIGIN"], "--origin, or LICET_ORIGIN: expected the Licet server");
   demandOrigin(merged["LICET_EDGE_UPSTREAM"], "--upstream, or LICET_EDGE_UPSTREAM: expected the site behind the edge");
+  if (!merged["LICET_EDGE_SITES"])
+    demandOrigin(merged["LICET_EDGE_SITE"], "--site, or LICET_EDGE_SITE: expected how the world calls the site");
   return merged;
 }
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ContentSink, SINK_TOKEN, openContentSink } from "./testing/content-sink.ts";
 import { collect, runLicet, startLicet } from "./testing/run-licet.ts";
 
+const EDGE_FLAGS = ["--origin", "https://licet.example", "--upstream", "http://127.0.0.1:9"];
 const BASE_URL = ["--base-url", "https://platform.example/works/"];
 
 let folder: string;
@@ -60,7 +61,15 @@ describe("the command line", () => {
       /^licet: --upstream, or LICET_EDGE_UPSTREAM: expected the site behind the edge, .*, got site$/m,
     ],
     [
-      ["edge", "--origin", "https://licet.example", "--upstream", "http://127.0.0.1:9", "--routes", "works=enforce"],
+      ["edge", "--origin", "https://licet.example", "--upstream", "http://127.0.0.1:9"],
+      /^licet: --site, or LICET_EDGE_SITE: expected how the world calls the site, .*, got none$/m,
+    ],
+    [
+      ["edge", ...EDGE_FLAGS, "--site", "https://works.example/x"],
+      /^licet: --site, or LICET_EDGE_SITE: .*, got https:\/\/works\.example\/x$/m,
+    ],
+    [
+      ["edge", ...EDGE_FLAGS, "--site", "https://works.example", "--routes", "works=enforce"],
       /^licet edge: LICET_EDGE_ROUTES: expected <path>=off, observe or enforce/m,
     ],
     [["verify"], /^licet: missing required argument 'manifest-url'$/m],

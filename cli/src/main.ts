@@ -51,7 +51,10 @@ program
   .description("stand in front of a site and decide who may take its works for AI")
   .option("--origin <origin>", "the Licet server (LICET_ORIGIN)")
   .option("--upstream <origin>", "the site behind the edge, such as http://127.0.0.1:8080 (LICET_EDGE_UPSTREAM)")
-  .option("--site <origin>", "how the world calls the site, such as https://works.example (LICET_EDGE_SITE)")
+  .option(
+    "--site <origin>",
+    "how the world calls the site, such as https://works.example (LICET_EDGE_SITE; several: LICET_EDGE_SITES)",
+  )
   .option("--routes <routes>", "what holds where: '/=enforce /about/=off' (LICET_EDGE_ROUTES, /=enforce)")
   .option("--license-url <url>", "where a license is had (LICET_EDGE_LICENSE_URL)")
   .option("--port <port>", "the port to listen on (LICET_EDGE_PORT, 4243)")

@@ -3,6 +3,7 @@ import {
   type KeySet,
   MAX_CONTENT_STATUS_BYTES,
   MAX_STATUS_LIST_TOKEN_LENGTH,
+  type RefreshedDocument,
   type RefusalCode,
   type Result,
   type StatusList,
@@ -23,6 +24,8 @@ const KEYS_PATH = "/.well-known/keys.json";
 const MAX_KEY_SET_BYTES = 1_048_576;
 /** After the platform was asked in vain, nobody waits for it for this long where a copy still stands. */
 const HOLD_OFF_MS = 250;
+/** A look into the cache that takes longer is not the only one any more. */
+const LOOK_MS = 100;
 /** For a document that an unknown key signed, the keys are asked for again this often at most. */
 const KEYS_RETRY_MS = 1_000;
 /** `seq` numbers that are remembered, so that an older document is known as one. */
@@ -54,8 +57,11 @@ export interface DocumentReader {
   readonly askForKeys: () => Promise<void>;
   readonly contentStatus: (normalisedUrl: string) => Promise<DocumentFact<ContentStatus>>;
   readonly statusList: (uri: string) => Promise<DocumentFact<StatusList>>;
-  /** Forgets these paths and fetches them. Answers the ones that could not be fetched. */
-  readonly refresh: (paths: readonly string[]) => Promise<readonly string[]>;
+  /**
+   * Forgets the copies of these documents, takes none any more that has a lower `seq`, and fetches
+   * them. Answers the paths of those that could not be had so.
+   */
+  readonly refresh: (documents: readonly RefreshedDocument[]) => Promise<readonly string[]>;
 }
 
 export interface ReaderOptions {
@@ -77,8 +83,8 @@ const NO_KEYS: KeySet = { iss: "", seq: 0, keys: [] };
 
 /** What an isolate may remember between requests: nothing of it says that something may be used. */
 export interface ReaderMemory {
-  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times. */
-  readonly recent: LimitedMap<{ readonly held: HeldDocument; readonly atMs: number }>;
+  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times: since when, and when the cache is looked into again. */
+  readonly recent: LimitedMap<{ readonly held: HeldDocument; readonly atMs: number; readonly dueMs: number }>;
   readonly verified: WeakMap<HeldDocument, { readonly keys: KeySet; readonly fact: Verified<unknown> }>;
   /** The highest `seq` that was seen of a path: knowledge that only refuses. */
   readonly seqs: LimitedMap<number>;
@@ -125,7 +131,7 @@ export function createDocumentReader(options: ReaderOptions, memory: ReaderMemor
         ? { state: "missing", detail: `expected a status list of ${options.origin}, got ${uri}` }
         : readSigned(reader, statusListKind(uri, path));
     },
-    refresh: (paths) => refresh(reader, paths),
+    refresh: (documents) => refresh(reader, documents),
   };
 }
 
@@ -202,12 +208,33 @@ async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>
   return fact?.state === "known" ? fact : { state: "missing", detail: attempt.detail };
 }
 
+/**
+ * The copy in memory while it is young enough, or the cache's. Once it is due, one request at a time
+ * looks into the cache and the others go on with the copy, as long as that is allowed at all: when
+ * many come at once the cache would answer none of them in time.
+ */
 async function readHeld({ recent, ports }: Reader, path: string): Promise<HeldDocument | undefined> {
+  const { memory } = ports;
+  if (memory === undefined) return ports.documents.read(path);
+  const atMs = ports.nowMs();
   const known = recent.get(path);
-  if (known !== undefined && ports.nowMs() - known.atMs < ports.memoryMs) return known.held;
-  const held = await ports.documents.read(path);
-  if (held !== undefined && ports.memoryMs > 0) recent.set(path, { held, atMs: ports.nowMs() });
+  if (known !== undefined && atMs - known.atMs < memory.maxMs) {
+    if (atMs < known.dueMs) return known.held;
+    recent.set(path, { ...known, dueMs: atMs + LOOK_MS });
+  }
+  const read = await ports.documents.read(path);
+  if (read === undefined) {
+    recent.delete(path);
+    return undefined;
+  }
+  // The same copy again was verified already.
+  const held = known !== undefined && isSame(known.held, read) ? known.held : read;
+  recent.set(path, { held, atMs, dueMs: atMs + memory.dueMs });
   return held;
+}
+
+function isSame(one: HeldDocument, other: HeldDocument): boolean {
+  return one.fetchedAtMs === other.fetchedAtMs && one.status === other.status && one.text === other.text;
 }
 
 async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<DocumentFact<T>> {
@@ -271,13 +298,15 @@ type FetchedDocument =
 async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Question): Promise<FetchedDocument> {
   const { address, ports, timeoutMs } = reader;
   const etag = held?.status === 200 ? held.etag : undefined;
+  // What the platform says is as old as the question (RFC 9111 section 4.2.3): it may have changed while the answer was on its way.
+  const askedAtMs = ports.nowMs();
   try {
     const response = await ports.fetch(`${address}${kind.path}`, {
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
       headers: etag === undefined ? {} : { "if-none-match": etag },
     });
-    const fetchedAtMs = ports.nowMs();
+    const fetchedAtMs = askedAtMs - ageMsOf(response);
     const tags = response.headers.get("cache-tag") ?? undefined;
     if (response.status === 304 && held !== undefined && etag !== undefined)
       return { kind: "fetched", fetched: { ...held, fetchedAtMs }, tags };
@@ -293,6 +322,12 @@ async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Questio
   } catch (error) {
     return { kind: "failed", detail: `${kind.path}: the platform cannot be reached: ${reasonOf(error)}` };
   }
+}
+
+/** How long a cache on the way has kept what it answers: as much older is the copy, by the first clock. */
+function ageMsOf({ headers }: Response): number {
+  const age = headers.get("age")?.split(",")[0]?.trim() ?? "";
+  return /^\d{1,9}$/.test(age) ? Number(age) * 1_000 : 0;
 }
 
 function reasonOf(error: unknown): string {
@@ -326,10 +361,15 @@ async function checkFetched<T>(reader: Reader, kind: Kind<T>, fetched: HeldDocum
     verified = await verifyCopy(reader, kind, fetched);
   }
   if (!verified.ok) return verified.refusal.detail;
-  const known = reader.seqs.get(kind.path) ?? 0;
-  if (verified.value.seq < known) return `expected seq ${known} or a higher one, got ${verified.value.seq}`;
-  reader.seqs.set(kind.path, verified.value.seq);
+  const least = reader.seqs.get(kind.path) ?? 0;
+  if (verified.value.seq < least) return `expected seq ${least} or a higher one, got ${verified.value.seq}`;
+  demandSeq(reader, kind.path, verified.value.seq);
   return undefined;
+}
+
+/** From here on nothing lower is taken. Several may ask at once, so the highest stays. */
+function demandSeq({ seqs }: Reader, path: string, seq: number): void {
+  seqs.set(path, Math.max(seq, seqs.get(path) ?? 0));
 }
 
 /** Asks for the keys once more, once a second at most: a document may be signed with a new one. */
@@ -339,30 +379,39 @@ async function askForKeys(reader: Reader): Promise<void> {
     await ask(reader, keySetKind(reader), held);
 }
 
-async function refresh(reader: Reader, paths: readonly string[]): Promise<readonly string[]> {
+async function refresh(reader: Reader, documents: readonly RefreshedDocument[]): Promise<readonly string[]> {
   await Promise.all(
-    paths.map(async (path) => {
+    documents.map(async ({ path, seq }) => {
+      if (isRead(path)) demandSeq(reader, path, seq);
       reader.generations.set(path, (reader.generations.get(path) ?? 0) + 1);
       reader.retryAtMs.delete(path);
       reader.recent.delete(path);
       await reader.ports.documents.forget(path);
     }),
   );
-  const failed = await Promise.all(
-    paths.map(async (path) => {
-      const known = await readAgain(reader, path);
-      return known.state === "missing" ? path : undefined;
+  const behind = await Promise.all(
+    documents.map(async ({ path, seq }) => {
+      if (!isRead(path)) return undefined;
+      const { state } = await readAgain(reader, path);
+      return state === "known" || (state === "absent" && seq === 0) ? undefined : path;
     }),
   );
-  return failed.filter((path) => path !== undefined);
+  return behind.filter((path) => path !== undefined);
 }
 
-/** What is behind a path that was pushed; what an edge has no use for is not fetched. */
-async function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>> {
+const STATUS_LISTS = "/status-lists/";
+const CONTENT_STATUSES = "/.well-known/content-status/";
+
+/** What an edge has no use for is not fetched. */
+function isRead(path: string): boolean {
+  return path === KEYS_PATH || path.startsWith(STATUS_LISTS) || path.startsWith(CONTENT_STATUSES);
+}
+
+/** What is behind a path that was pushed. */
+function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>> {
   if (path === KEYS_PATH) return readKeys(reader);
-  if (path.startsWith("/status-lists/")) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
-  if (path.startsWith("/.well-known/content-status/")) return readSigned(reader, pushedContentStatusKind(path));
-  return { state: "absent" };
+  if (path.startsWith(STATUS_LISTS)) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
+  return readSigned(reader, pushedContentStatusKind(path));
 }
 
 /** A content status whose address is not known beforehand: it says it itself, and must be where that address leads. */

@@ -38,6 +38,8 @@ export type Verdict =
       readonly removeFromRequest: readonly string[];
       /** Headers that replace the site's of the same name; `link` stands beside them. */
       readonly addToResponse: readonly (readonly [string, string])[];
+      /** How long what stays open may stay so, where it was let through by facts that are fresh for so long. */
+      readonly holdsMs: number | undefined;
     };
 
 export interface Edge {
@@ -49,7 +51,9 @@ export interface Edge {
   readonly flush: () => Promise<void>;
 }
 
-const PLAIN_PASS: Verdict = { kind: "pass", removeFromRequest: [], addToResponse: [] };
+type Pass = Extract<Verdict, { readonly kind: "pass" }>;
+
+const PLAIN_PASS: Pass = { kind: "pass", removeFromRequest: [], addToResponse: [], holdsMs: undefined };
 /** Whoever shows nothing runs through no code that could fail. */
 const FAULT: Refusal = { code: "facts_unavailable", detail: "the edge failed" };
 const NOTHING_GATHERED: Gathered = {
@@ -82,7 +86,7 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMem
   const reports = createEventReports(config, ports, memory.reports);
   const parts = { config, ports, findKey: createKeyFinder(ports, memory.directoriesTriedAtMs) };
   const policy = rightsHeaders(config.policy, config.licenseUrl);
-  const person: Verdict = { kind: "pass", removeFromRequest: [], addToResponse: policy };
+  const person: Pass = { kind: "pass", removeFromRequest: [], addToResponse: policy, holdsMs: undefined };
   const decide = async (request: EdgeRequest): Promise<Verdict> => {
     const route = routeOf(request.url, config.routes);
     if (route.mode === "off") return PLAIN_PASS;
@@ -97,7 +101,8 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMem
     reports.add(eventOf({ request, route, identity, gathered, decision, now }));
     if (decision.kind === "refuse" && route.mode === "enforce")
       return { kind: "answer", response: refusalResponse(decision.refusal, config) };
-    return identity.license === undefined ? person : licensedPass(policy);
+    const holdsMs = route.mode === "enforce" ? config.ttlSeconds * 1_000 : undefined;
+    return identity.license === undefined ? { ...person, holdsMs } : { ...licensedPass(policy), holdsMs };
   };
   return {
     decide: async (request) => {
@@ -120,11 +125,12 @@ function isPerson({ refused, license, agent, purpose }: Identity): boolean {
 }
 
 /** What one may have is not for a cache to give to others, and the license not for the site to see. */
-function licensedPass(policy: readonly (readonly [string, string])[]): Verdict {
+function licensedPass(policy: readonly (readonly [string, string])[]): Pass {
   return {
     kind: "pass",
     removeFromRequest: ["authorization", "dpop"],
     addToResponse: [...policy, ["cache-control", "private"]],
+    holdsMs: undefined,
   };
 }
 
@@ -161,6 +167,8 @@ interface RefreshParts {
   readonly documents: DocumentReader;
 }
 
+/** Documents that an answer names at most. */
+const MAX_TOLD = 50;
 /** Refreshes that are known again when they are sent again, the newest. */
 const MAX_KNOWN_REFRESHES = 10_000;
 
@@ -178,16 +186,19 @@ function createRefresh({ config, ports, documents }: RefreshParts): (body: strin
       refresh = await verify(body);
     }
     if (!refresh.ok) return refresh;
-    const { seq, paths } = refresh.value;
+    const { seq, documents: named } = refresh.value;
     if (taken.get(String(seq)) === true) return accept({ seq, refreshed: 0, known: true });
-    const failed = await documents.refresh(paths);
-    if (failed.length > 0)
+    const behind = await documents.refresh(named);
+    if (behind.length > 0)
       return refuse(
         "unavailable",
-        `${failed.length} of ${paths.length} documents cannot be fetched: ${failed.slice(0, 3).join(", ")}`,
+        `${behind.length} of ${named.length} documents cannot be had with the seq they must have`,
+        behind
+          .slice(0, MAX_TOLD)
+          .map((path) => ({ at: path, code: "unavailable" as const, detail: "not there, or older" })),
       );
     taken.set(String(seq), true);
-    return accept({ seq, refreshed: paths.length, known: false });
+    return accept({ seq, refreshed: named.length, known: false });
   };
   return async (body) => {
     const answer = await take(body);

@@ -1,17 +1,5 @@
-import {
-  EDGE_REFRESH_PATH,
-  MAX_REFRESH_BYTES,
-  type Refusal,
-  type Result,
-  accept,
-  checkPublicUrl,
-  hostAndPort,
-  isPublicAddress,
-  refuse,
-} from "@licet/protocol";
+import { EDGE_REFRESH_PATH, MAX_REFRESH_BYTES, type Refusal, type Result, accept, refuse } from "@licet/protocol";
 import { randomUUID } from "node:crypto";
-import type { LookupAddress } from "node:dns";
-import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import {
   Agent,
@@ -23,25 +11,33 @@ import {
   request as httpRequest,
 } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import type { AddressInfo, LookupFunction } from "node:net";
+import { type AddressInfo, BlockList, isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { refusalResponse } from "./answers.ts";
 import type { EdgeConfig } from "./config.ts";
 import { type Edge, type Verdict, createEdge } from "./edge.ts";
+import { type Sender, clientOf, headersForSite, headersOfAnswer } from "./handed-headers.ts";
 import { createSeen, memoryDocuments } from "./memory.ts";
-import type { EdgePorts, FetchLimits, Fetched, LogEntry } from "./ports.ts";
+import { fetchPublic, headersOf, readBody } from "./node-fetch.ts";
+import type { EdgePorts, LogEntry } from "./ports.ts";
+import { type Framing, type WireHead, hasBody, headerValues, readFraming, readTarget } from "./request-target.ts";
+import { type Turn, createTurns } from "./turns.ts";
 
 export interface NodeEdgeOptions {
   readonly config: EdgeConfig;
   /** The site that is behind the edge: an origin. */
   readonly upstream: string;
-  /** The origin under which the world knows the site; by default what each request's Host says, over http. */
-  readonly site?: string;
+  /** The origin under which the world knows the site; of several, each request's Host says which. */
+  readonly site: string | readonly string[];
   readonly host: string;
   /** 0 lets the system choose a free one. */
   readonly port: number;
   readonly log: (entry: LogEntry) => void;
+  /** Addresses of proxies, or networks as in `10.0.0.0/8`, whose word for who sent a request is taken. */
+  readonly trustedProxies?: readonly string[];
+  /** Connections to the site that one client may hold at a time. */
+  readonly clientConnections?: number;
   /** Tests hold a clock of their own. */
   readonly nowMs?: () => number;
 }
@@ -58,29 +54,32 @@ const KEEP_ALIVE_MS = 75_000;
 /** The site is given up when nothing comes from it for so long. */
 const UPSTREAM_IDLE_MS = 60_000;
 const UPSTREAM_CONNECTIONS = 256;
+export const DEFAULT_CLIENT_CONNECTIONS = 64;
+/** A connection on which nothing moves for so long is cut; a long upload is not. */
+const CLIENT_IDLE_MS = 120_000;
 const FLUSH_MS = 1_000;
 const GRACE_MS = 5_000;
-
-/** Headers that are for one connection (RFC 9110 section 7.6.1), besides those that Connection names. */
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 /** Starts the edge as a proxy in front of any site. */
 export async function startNodeEdge(options: NodeEdgeOptions): Promise<NodeEdge> {
   const { config, host, port, log } = options;
   const edge = createEdge(config, portsOf(options));
-  const proxy: Proxy = { options, edge, upstream: upstreamOf(options.upstream) };
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS });
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const proxy: Proxy = {
+    options,
+    edge,
+    sites: [options.site].flat(),
+    upstream: upstreamOf(options.upstream),
+    isTrusted: trustOf(options.trustedProxies ?? []),
+    takeTurn: createTurns(options.clientConnections ?? DEFAULT_CLIENT_CONNECTIONS),
+    tunnels: new Set(),
+  };
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  });
+  server.setTimeout(CLIENT_IDLE_MS);
   server.on("request", (request, response) => {
     answer(proxy, request, response).catch((error: unknown) => fail(proxy, response, error));
   });
@@ -97,18 +96,21 @@ export async function startNodeEdge(options: NodeEdgeOptions): Promise<NodeEdge>
     origin: `http://${address.includes(":") ? `[${address}]` : address}:${taken}`,
     close: async () => {
       clearInterval(flushing);
-      await closeServer(server);
+      await closeServer(server, proxy.tunnels);
       await edge.flush();
       proxy.upstream.agent.destroy();
     },
   };
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, tunnels: ReadonlySet<Duplex>): Promise<void> {
   const closed = once(server, "close");
   server.close();
   server.closeIdleConnections();
-  const cut = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+  const cut = setTimeout(() => {
+    server.closeAllConnections();
+    for (const tunnel of tunnels) tunnel.destroy();
+  }, GRACE_MS);
   await closed;
   clearTimeout(cut);
 }
@@ -122,77 +124,10 @@ function portsOf({ config, log, nowMs = Date.now }: NodeEdgeOptions): EdgePorts 
     fetch: (url, init) => fetch(url, init),
     fetchPublic: (url, limits) => fetchPublic(url, limits, config.allowedHosts),
     documents: memoryDocuments(),
-    memoryMs: 0,
+    memory: undefined,
     isFirstUse: async (key, untilMs) => isFirst(key, untilMs),
     defer: (work) => void work.catch((error: unknown) => log({ level: "error", message: String(error) })),
   };
-}
-
-/** Opens URLs that strangers chose: the address that is connected to is the one that was checked; no redirect is followed, nothing decompressed. */
-async function fetchPublic(
-  text: string,
-  { headers, maxBytes, timeoutMs }: FetchLimits,
-  allowedHosts: readonly string[],
-): Promise<Result<Fetched>> {
-  const target = checkPublicUrl(text, { allowedHosts });
-  if (!target.ok) return target;
-  const url = target.value;
-  const isAllowed = allowedHosts.includes(hostAndPort(url));
-  const send = url.protocol === "https:" ? httpsRequest : httpRequest;
-  try {
-    const request = send(url, {
-      headers: { ...headers, "accept-encoding": "identity" },
-      maxHeaderSize: MAX_HEADER_BYTES,
-      signal: AbortSignal.timeout(timeoutMs),
-      agent: false,
-      ...(isAllowed ? {} : { lookup: publicLookup }),
-    });
-    request.end();
-    const [response] = (await once(request, "response")) as [IncomingMessage];
-    const body = await readBody(response, maxBytes);
-    return body === undefined
-      ? refuse("source_unavailable", `expected at most ${maxBytes} bytes of ${text}`)
-      : accept({ status: response.statusCode ?? 0, headers: headersOf(response), text: body });
-  } catch (error) {
-    return refuse("source_unavailable", `${text}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-const publicLookup: LookupFunction = (name, options, settle) => {
-  publicAddresses(name).then(
-    ([first, ...others]) =>
-      options.all === true ? settle(null, [first, ...others]) : settle(null, first.address, first.family),
-    (error: unknown) => settle(error instanceof Error ? error : new Error(String(error)), []),
-  );
-};
-
-/** One forbidden address among several forbids the name, since the next try could reach it. */
-async function publicAddresses(name: string): Promise<readonly [LookupAddress, ...LookupAddress[]]> {
-  const [first, ...others] = await lookup(name, { all: true, verbatim: true });
-  if (first === undefined) throw new Error(`${name} has no address`);
-  const forbidden = [first, ...others].find(({ address }) => !isPublicAddress(address));
-  if (forbidden !== undefined)
-    throw new Error(`expected a host on the open Internet; ${name} has the address ${forbidden.address}`);
-  return [first, ...others];
-}
-
-/** A body in UTF-8, or undefined once it is over the limit. */
-async function readBody(message: IncomingMessage, maxBytes: number): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of message as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-/** Every line of every header, so that a header that came twice is seen to have come twice. */
-function headersOf({ rawHeaders }: IncomingMessage): Headers {
-  const headers = new Headers();
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
-  return headers;
 }
 
 interface Upstream {
@@ -209,35 +144,69 @@ function upstreamOf(origin: string): Upstream {
     : { url, agent: new Agent(options), send: httpRequest };
 }
 
+/** Which senders are proxies that the operator trusts. Throws what {@link BlockList} throws. */
+function trustOf(entries: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = "", bits] = entry.split("/");
+    const family = isIPv6(address) ? "ipv6" : "ipv4";
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return (address) => list.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+}
+
 interface Proxy {
   readonly options: NodeEdgeOptions;
   readonly edge: Edge;
+  readonly sites: readonly string[];
   readonly upstream: Upstream;
+  readonly isTrusted: (address: string) => boolean;
+  readonly takeTurn: (client: string) => Turn;
+  /** Connections that became another protocol. */
+  readonly tunnels: Set<Duplex>;
+}
+
+/** A request as it was read: what is judged, and what is handed on. */
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly url: URL;
+  readonly framing: Framing;
+  readonly sender: Sender;
 }
 
 async function answer(proxy: Proxy, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { config } = proxy.options;
-  const url = urlOf(request, proxy.options.site);
-  if (!url.ok) return write(refusalResponse(url.refusal, config), response, request);
-  if (new URL(url.value).pathname === EDGE_REFRESH_PATH)
+  const asked = readAsked(proxy, request);
+  if (!asked.ok) return write(refusalResponse(asked.refusal, proxy.options.config), response, request);
+  if (asked.value.url.pathname === EDGE_REFRESH_PATH)
     return write(await takeRefresh(proxy, request), response, request);
-  const verdict = await proxy.edge.decide({
-    method: request.method ?? "GET",
-    url: url.value,
-    headers: headersOf(request),
-  });
+  const verdict = await decide(proxy, asked.value);
   if (verdict.kind === "answer") return write(verdict.response, response, request);
-  await forward(proxy, request, { response, verdict });
+  await forward(proxy, asked.value, { response, verdict });
 }
 
-/** The URL that was asked for, as the world writes it. Refuses `request_malformed`. */
-function urlOf({ url: target = "", rawHeaders, headers }: IncomingMessage, site: string | undefined): Result<string> {
-  const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
-  if (hosts.length !== 1) return refuse("request_malformed", `expected one Host header, got ${hosts.length}`);
-  const url = `${site ?? `http://${headers.host ?? ""}`}${target === "*" ? "/" : target}`;
-  return (target.startsWith("/") || target === "*") && URL.canParse(url)
-    ? accept(url)
-    : refuse("request_malformed", "expected a target that begins with a slash, and a proper Host header");
+/** Refuses `request_malformed`. */
+function readAsked({ sites, isTrusted }: Proxy, request: IncomingMessage): Result<Asked> {
+  const head = headOf(request);
+  const url = readTarget(head, sites);
+  if (!url.ok) return url;
+  const framing = readFraming(head);
+  if (!framing.ok) return framing;
+  const address = (request.socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+  return accept({
+    request,
+    url: url.value,
+    framing: framing.value,
+    sender: { address, isTrusted: isTrusted(address) },
+  });
+}
+
+function headOf({ method = "GET", url: target = "", httpVersion, rawHeaders }: IncomingMessage): WireHead {
+  return { method, target, httpVersion, rawHeaders };
+}
+
+function decide({ edge }: Proxy, { request, url }: Asked): Promise<Verdict> {
+  return edge.decide({ method: request.method ?? "GET", url: url.href, headers: headersOf(request) });
 }
 
 async function takeRefresh({ edge, options }: Proxy, request: IncomingMessage): Promise<Response> {
@@ -271,84 +240,71 @@ interface Passing {
   readonly verdict: Pass;
 }
 
-async function forward(proxy: Proxy, request: IncomingMessage, passing: Passing): Promise<void> {
+async function forward(proxy: Proxy, asked: Asked, { response, verdict }: Passing): Promise<void> {
+  const turn = proxy.takeTurn(clientOf(asked.request.rawHeaders, asked.sender));
+  response.once("close", turn.end);
+  await turn.begins;
+  if (!response.destroyed) await handOn(proxy, asked, { response, verdict });
+}
+
+/** What may be asked again where no answer came: it changes nothing, and nothing of it was used up. */
+const SAFE_METHODS: readonly (string | undefined)[] = ["GET", "HEAD", "OPTIONS"];
+
+async function handOn(proxy: Proxy, asked: Asked, passing: Passing): Promise<void> {
   const { response, verdict } = passing;
-  const { config, log } = proxy.options;
-  const asked = askUpstream(proxy, request, { verdict });
-  response.once("close", () => asked.destroy());
-  const answered = once(asked, "response") as Promise<[IncomingMessage]>;
-  const sent = hasBody(request) ? pipeline(request, asked).catch(() => undefined) : void asked.end();
+  const { request, framing } = asked;
+  const sending = askUpstream(proxy, asked, { verdict });
+  response.once("close", () => sending.destroy());
+  const answered = once(sending, "response") as Promise<[IncomingMessage]>;
+  const sent = hasBody(framing) ? pipeline(request, sending).catch(() => undefined) : void sending.end();
   let upstream: IncomingMessage;
   try {
     [upstream] = await answered;
   } catch (error) {
     if (response.destroyed) return;
-    // The site closed a kept connection just then: what has no body is asked again over another one.
-    if (asked.reusedSocket && !hasBody(request)) return forward(proxy, request, passing);
+    // The site closed a kept connection just then: it is asked again over another one.
+    if (sending.reusedSocket && !hasBody(framing) && SAFE_METHODS.includes(request.method))
+      return handOn(proxy, asked, passing);
+    const { config, log } = proxy.options;
     log({ level: "warn", message: `the site cannot be reached: ${error instanceof Error ? error.message : "?"}` });
     const refusal = { code: "source_unavailable", detail: "the site cannot be reached" } as const;
     return write(refusalResponse(refusal, config), response, request);
   }
-  response.writeHead(upstream.statusCode ?? 502, upstream.statusMessage, answerHeaders(upstream, verdict));
+  const headers = headersOfAnswer(upstream.rawHeaders, verdict.addToResponse);
+  response.writeHead(upstream.statusCode ?? 502, upstream.statusMessage, headers);
   // A site that stops in the middle of an answer cuts the reader off; a reader who leaves is seen above.
   upstream.once("error", () => response.destroy());
   upstream.pipe(response);
   await sent;
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+interface Sending {
+  readonly verdict: Pass;
+  /** The protocol that the connection is to become. */
+  readonly upgrade?: string;
 }
 
-function askUpstream(
-  { upstream, options }: Proxy,
-  request: IncomingMessage,
-  { verdict, further = [] }: { readonly verdict: Pass; readonly further?: readonly string[] },
-): ClientRequest {
-  const { url, agent, send } = upstream;
-  const asked = send({
-    protocol: url.protocol,
-    hostname: url.hostname,
-    port: url.port,
-    agent,
+function askUpstream({ upstream }: Proxy, asked: Asked, { verdict, upgrade }: Sending): ClientRequest {
+  const { url, framing, sender, request } = asked;
+  const handed = { url, framing, sender, removed: verdict.removeFromRequest };
+  const headers = headersForSite(request.rawHeaders, handed);
+  if (upgrade !== undefined) headers.push("connection", "upgrade", "upgrade", upgrade);
+  const sending = upstream.send({
+    protocol: upstream.url.protocol,
+    hostname: upstream.url.hostname,
+    port: upstream.url.port,
+    // What becomes another protocol never goes back among the kept connections.
+    agent: upgrade === undefined ? upstream.agent : false,
     method: request.method,
-    path: request.url,
-    headers: [...requestHeaders(request, verdict, options), ...further],
+    path: `${url.pathname}${url.search}`,
+    headers,
     setHost: false,
     timeout: UPSTREAM_IDLE_MS,
   });
-  asked.on("timeout", () => asked.destroy(new Error(`nothing came for ${UPSTREAM_IDLE_MS / 1_000} seconds`)));
+  sending.on("timeout", () => sending.destroy(new Error(`nothing came for ${UPSTREAM_IDLE_MS / 1_000} seconds`)));
   // Whoever waits for the answer learns of it; a connection that breaks later must not end the process.
-  asked.on("error", () => undefined);
-  return asked;
-}
-
-/** The request's headers as they came, without what is for this connection or for the edge, and with who sent it. */
-function requestHeaders(request: IncomingMessage, { removeFromRequest }: Pass, { site }: NodeEdgeOptions): string[] {
-  const kept = endToEnd(request, (name) => !removeFromRequest.includes(name) && name !== "x-forwarded-for");
-  const before = request.headers["x-forwarded-for"];
-  const sender = request.socket.remoteAddress ?? "";
-  kept.push("x-forwarded-for", before === undefined ? sender : `${String(before)}, ${sender}`);
-  if (request.headers["x-forwarded-proto"] === undefined)
-    kept.push("x-forwarded-proto", site?.startsWith("https:") === true ? "https" : "http");
-  if (request.headers["transfer-encoding"] !== undefined) kept.push("transfer-encoding", "chunked");
-  return kept;
-}
-
-function answerHeaders(upstream: IncomingMessage, { addToResponse }: Pass): string[] {
-  const replaced = new Set(addToResponse.map(([name]) => name).filter((name) => name !== "link"));
-  return [...endToEnd(upstream, (name) => !replaced.has(name)), ...addToResponse.flat()];
-}
-
-function endToEnd({ rawHeaders, headers }: IncomingMessage, isKept: (name: string) => boolean): string[] {
-  const named = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
-  const kept: string[] = [];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
-    const lower = name.toLowerCase();
-    if (!HOP_BY_HOP.has(lower) && !named.has(lower) && isKept(lower)) kept.push(name, value);
-  }
-  return kept;
+  sending.on("error", () => undefined);
+  return sending;
 }
 
 interface UpgradeParts {
@@ -356,21 +312,49 @@ interface UpgradeParts {
   readonly head: Buffer;
 }
 
-/** A connection that becomes another protocol, such as WebSocket, is decided about like any request and then only piped. */
-async function answerUpgrade(proxy: Proxy, request: IncomingMessage, { socket, head }: UpgradeParts): Promise<void> {
-  const url = urlOf(request, proxy.options.site);
-  const headers = headersOf(request);
-  const verdict = url.ok
-    ? await proxy.edge.decide({ method: request.method ?? "GET", url: url.value, headers })
-    : undefined;
-  if (verdict?.kind !== "pass") {
-    const status = verdict === undefined ? 400 : verdict.response.status;
-    socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-    return;
-  }
-  const further = ["connection", "upgrade", "upgrade", request.headers.upgrade ?? ""];
-  const asked = askUpstream(proxy, request, { verdict, further });
-  asked.on("upgrade", (answered, upstreamSocket, upstreamHead) => {
+/** A connection that becomes a WebSocket is decided about like any request, and then only piped. */
+async function answerUpgrade(proxy: Proxy, request: IncomingMessage, parts: UpgradeParts): Promise<void> {
+  const { socket } = parts;
+  socket.on("error", () => socket.destroy());
+  const asked = readUpgrade(proxy, request);
+  if (!asked.ok) return endWith(socket, refusalResponse(asked.refusal, proxy.options.config));
+  const verdict = await decide(proxy, asked.value);
+  if (verdict.kind === "answer") return endWith(socket, verdict.response);
+  const turn = proxy.takeTurn(clientOf(request.rawHeaders, asked.value.sender));
+  socket.once("close", turn.end);
+  await turn.begins;
+  if (!socket.destroyed) openTunnel(proxy, asked.value, { ...parts, verdict });
+}
+
+/** Refuses `request_malformed`: h2c and whatever else is no WebSocket would carry requests that nobody judges. */
+function readUpgrade(proxy: Proxy, request: IncomingMessage): Result<Asked> {
+  const asked = readAsked(proxy, request);
+  if (!asked.ok) return asked;
+  const protocols = headerValues(request.rawHeaders, "upgrade").map((name) => name.toLowerCase());
+  const isWebSocket = protocols.length === 1 && protocols[0] === "websocket";
+  return request.method === "GET" && isWebSocket && !hasBody(asked.value.framing)
+    ? asked
+    : refuse("request_malformed", "expected no upgrade but GET with Upgrade: websocket and no body");
+}
+
+async function endWith(socket: Duplex, answer: Response): Promise<void> {
+  const body = await answer.text();
+  const lines = [...answer.headers].map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const length = Buffer.byteLength(body);
+  const head = `HTTP/1.1 ${answer.status} Refused\r\n${lines}connection: close\r\ncontent-length: ${length}\r\n\r\n`;
+  socket.end(`${head}${body}`);
+  // Nobody else reads it any more; whoever does not hang up is hung up on.
+  socket.resume();
+  setTimeout(() => socket.destroy(), GRACE_MS).unref();
+}
+
+function openTunnel(
+  proxy: Proxy,
+  asked: Asked,
+  { socket, head, verdict }: UpgradeParts & { readonly verdict: Pass },
+): void {
+  const sending = askUpstream(proxy, asked, { verdict, upgrade: "websocket" });
+  sending.on("upgrade", (answered, upstreamSocket, upstreamHead) => {
     const lines = Array.from({ length: answered.rawHeaders.length / 2 }, (_, at) =>
       answered.rawHeaders.slice(2 * at, 2 * at + 2).join(": "),
     );
@@ -378,15 +362,27 @@ async function answerUpgrade(proxy: Proxy, request: IncomingMessage, { socket, h
     if (upstreamHead.length > 0) socket.write(upstreamHead);
     if (head.length > 0) upstreamSocket.write(head);
     upstreamSocket.setTimeout(0);
+    asked.request.socket.setTimeout(0);
+    keepTunnel(proxy, socket, verdict.holdsMs);
     pipeline(upstreamSocket, socket, upstreamSocket).catch(() => socket.destroy());
   });
-  asked.on("response", (answered) => {
+  sending.on("response", (answered) => {
     socket.end(`HTTP/1.1 ${answered.statusCode ?? 502} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     answered.resume();
   });
-  asked.on("error", () => socket.destroy());
-  socket.on("error", () => asked.destroy());
-  asked.end();
+  sending.on("error", () => socket.destroy());
+  socket.on("close", () => sending.destroy());
+  sending.end();
+}
+
+/** Cuts a tunnel once what let it through is no longer fresh: whoever opens it again is decided about again. */
+function keepTunnel({ tunnels }: Proxy, socket: Duplex, holdsMs: number | undefined): void {
+  tunnels.add(socket);
+  const cut = holdsMs === undefined ? undefined : setTimeout(() => socket.destroy(), holdsMs);
+  socket.once("close", () => {
+    tunnels.delete(socket);
+    clearTimeout(cut);
+  });
 }
 
 function fail({ options }: Proxy, response: ServerResponse, error: unknown): void {

@@ -47,6 +47,14 @@ export interface DocumentCache {
   readonly forget: (key: string) => Promise<void>;
 }
 
+/** In milliseconds since a copy was read. */
+export interface MemoryLimits {
+  /** Then the cache is looked into again, by one request at a time. */
+  readonly dueMs: number;
+  /** Then nobody goes on without the cache. */
+  readonly maxMs: number;
+}
+
 /** One thing that went otherwise than it should have, for the operator. */
 export interface LogEntry {
   readonly level: "warn" | "error";
@@ -64,8 +72,8 @@ export interface EdgePorts {
   /** One request to a URL that a stranger chose, through the guard. Refuses `url_forbidden` and `source_unavailable`. */
   readonly fetchPublic: (url: string, limits: FetchLimits) => Promise<Result<Fetched>>;
   readonly documents: DocumentCache;
-  /** How long the isolate may answer from its own memory without asking `documents`, in milliseconds. */
-  readonly memoryMs: number;
+  /** How long copies in the isolate's own memory stand for `documents`; undefined where they do not. */
+  readonly memory: MemoryLimits | undefined;
   /** True the first time that this key is shown before `untilMs`. */
   readonly isFirstUse: (key: string, untilMs: number) => Promise<boolean>;
   /** Lets work go on after the answer. */

@@ -31,8 +31,12 @@ interface WorkerRequest extends Request {
   readonly cf?: { readonly tlsClientAuth?: TlsClientAuth };
 }
 
-/** Nothing that could say that something may be used is kept in an isolate for longer. */
-const MEMORY_MS = 1_000;
+/**
+ * Nothing that could say that something may be used is kept in an isolate for longer than a second. A
+ * purge is not heard there, so the cache is looked into four times a second: what is refused within a
+ * second (revoke → edge refuses) also has to be committed, purged and fetched by then.
+ */
+const MEMORY = { dueMs: 250, maxMs: 1_000 };
 /** A copy is in the cache for as long as the longest second clock; each is judged by its own. */
 const KEEP_SECONDS = 86_400;
 const FETCHED_AT = "x-licet-fetched-at";
@@ -124,7 +128,7 @@ function portsOf(isolate: Isolate, context: WorkerContext): EdgePorts {
       }
     },
     documents: cachedDocuments(config),
-    memoryMs: MEMORY_MS,
+    memory: MEMORY,
     isFirstUse: (key, untilMs) => isFirstUse(isolate, key, untilMs),
     defer: (work) => context.waitUntil(work),
     log: (entry) => console[entry.level](JSON.stringify(entry)),

@@ -287,6 +287,11 @@ export const REFUSALS = {
   ),
   pool_empty: row(409, "There is nothing to share out", "Wait until the version has earned something more."),
   period_not_over: row(409, "The period is not over", "Close a month once it has been over for an hour."),
+  period_incomplete: row(
+    409,
+    "Not every pool could be shared out",
+    "The month stays open. Look up the pools that are named in the server's log, mend the cause, and close again.",
+  ),
   period_out_of_order: row(409, "An earlier period is still open", "Close the months one after the other."),
   payment_reference_reused: row(
     409,

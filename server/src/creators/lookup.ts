@@ -1,2 +1,2 @@
 /** What other slices may ask of creators. */
-export { consentKeyOf, findCreator, readCreatorKeys, shareCreatorKey } from "./store.ts";
+export { consentKeyOf, findCreator, readCreatorKeys, readUnknownCreators, shareCreatorKey } from "./store.ts";

@@ -23,6 +23,18 @@ export async function findCreator(db: Db | Trx, creatorId: string): Promise<Crea
   return db.selectFrom("creator").selectAll().where("creator_id", "=", creatorId).executeTakeFirst();
 }
 
+/** Which of these ids no creator has. */
+export async function readUnknownCreators(db: Db | Trx, creatorIds: readonly string[]): Promise<readonly string[]> {
+  if (creatorIds.length === 0) return [];
+  const rows = await db
+    .selectFrom("creator")
+    .select("creator_id")
+    .where("creator_id", "=", anyOf(creatorIds))
+    .execute();
+  const known = new Set(rows.map((row) => row.creator_id));
+  return creatorIds.filter((id) => !known.has(id));
+}
+
 export async function readCreators(db: Db, { after, limit }: Page): Promise<readonly CreatorRow[]> {
   return db
     .selectFrom("creator")

@@ -188,7 +188,7 @@ export async function keepCreatorWeights(trx: Trx, { dataset_id, version }: Vers
   await sql`select keep_creator_weights(${dataset_id}, ${version}::int)`.execute(trx);
 }
 
-/** What each creator's works of a version count in a split, by creator. */
+/** What each creator's works of a version count in a split, by creator; added up anew where nothing is kept. */
 export async function readCreatorWeights(
   db: Db | Trx,
   { dataset_id, version }: VersionName,
@@ -198,6 +198,7 @@ export async function readCreatorWeights(
     select creator_id, ${sql.ref(by)}::text as weight
       from creator_weight where dataset_id = ${dataset_id} and version = ${version}
      order by creator_id collate "C"`.execute(db);
+  if (rows.length === 0) return addUpCreatorWeights(db, { dataset_id, version }, by);
   return rows.map(({ creator_id, weight }) => ({ name: creator_id, weight: BigInt(weight) }));
 }
 

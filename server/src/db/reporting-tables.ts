@@ -54,7 +54,8 @@ export type FindingKind =
   | "edge_fetches_without_receipt"
   | "money_without_receipt"
   | "pools_not_split"
-  | "rollup_differs";
+  | "rollup_differs"
+  | "kept_sums_differ";
 
 interface FindingTable {
   finding_id: string;

@@ -309,6 +309,7 @@ interface ReceiptPullTable {
   last_error: string | null;
   failures: Generated<number>;
   next_at_ms: number;
+  refusals: Generated<string>;
 }
 
 interface UpstreamTable {

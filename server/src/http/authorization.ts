@@ -144,6 +144,7 @@ export const AUTHORIZATION = {
 
   "POST /api/v1/usage-receipts": { marketplace: "receipts:write" },
   "POST /api/v1/marketplaces/{id}/receipt-pulls": { operator: true, platform: "ledger:write" },
+  "GET /api/v1/marketplaces/{id}/receipt-pulls": { operator: true, platform: "receipts:read" },
   "GET /api/v1/usage-receipts": {
     operator: true,
     platform: "receipts:read",

@@ -168,4 +168,29 @@ describe("an invoice", () => {
     expect(line).toContain("usage_charge reversed,,,lic_a,per-token:0.00001,tokens,-1000000,1,-10.00,EUR");
     expect(total).toContain("total,,,,,,,,-10.00,EUR");
   });
+
+  test("of a compensation, which goes to no pool, names its dataset", async () => {
+    const amountMicros = 3_000_000n;
+    const { marketplaceId } = await registerMarketplace(platform);
+    await post(server, [
+      {
+        kind: "compensation",
+        reference: uniqueId("case_"),
+        currency: "EUR",
+        explanation: { case_id: "case_1", dataset_id: "ds_compensated" },
+        entries: [
+          { account: { kind: "marketplace", owner: marketplaceId }, amountMicros },
+          { account: { kind: "creator", owner: "user:compensated" }, amountMicros: -amountMicros },
+        ],
+      },
+    ]);
+    nextMonth();
+    await closeDuePeriods(server.ctx);
+    const path = `/api/v1/invoices?marketplace_id=${marketplaceId}`;
+    const issued = async () => expectStatus(await operator.get(path), 200).body.invoices;
+    await expect.poll(issued, { timeout: 30_000, interval: 100 }).toHaveLength(1);
+    const [{ invoice_id }] = await issued();
+    const { lines } = expectStatus(await operator.get(`/api/v1/invoices/${invoice_id}`), 200).body;
+    expect(lines).toMatchObject([{ kind: "compensation", dataset_id: "ds_compensated", amount_micros: "3000000" }]);
+  });
 });

@@ -70,12 +70,12 @@ async function nextNumber(trx: Trx, period: string): Promise<string> {
   return series + String(count + 1).padStart(NUMBER_DIGITS, "0");
 }
 
-function lineOf(invoice_id: string, position: number, { pool, ...line }: DerivedLine): InvoiceLineRow {
+function lineOf(invoice_id: string, position: number, { pool, dataset_id, ...line }: DerivedLine): InvoiceLineRow {
   const version = pool === null ? undefined : versionOfPool(pool);
   return {
     invoice_id,
     position,
-    dataset_id: version?.dataset_id ?? null,
+    dataset_id: version?.dataset_id ?? dataset_id,
     dataset_version: version?.version ?? null,
     ...line,
   };

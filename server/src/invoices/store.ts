@@ -40,6 +40,8 @@ export interface DerivedLine {
   readonly kind: TransactionKind;
   readonly is_reversal: boolean;
   readonly pool: string | null;
+  /** Of what went to no pool, as a compensation does. */
+  readonly dataset_id: string | null;
   readonly license_id: string | null;
   readonly price: string | null;
   readonly unit: string | null;
@@ -66,6 +68,7 @@ export async function deriveLines(
       select coalesce(original.kind, transaction.kind) as kind, transaction.reverses is not null as is_reversal,
              (select pool.owner from ledger_entry other join ledger_account pool using (account_id)
                where other.transaction_id = transaction.transaction_id and pool.kind = 'pool' limit 1) as pool,
+             coalesce(original.explanation, transaction.explanation)::json ->> 'dataset_id' as dataset_id,
              coalesce(original.explanation, transaction.explanation)::json as told, entry.amount
         from ledger_account account
         join ledger_entry entry using (account_id)
@@ -74,17 +77,17 @@ export async function deriveLines(
        where account.kind = 'marketplace' and account.owner = ${marketplace_id} and account.currency = ${currency}
          and transaction.value_at >= ${from} and transaction.value_at < ${until} and not ${IS_PAYMENT}
     ), named as (
-      select kind, is_reversal, pool, told ->> 'license_id' as license_id, told ->> 'price' as price,
+      select kind, is_reversal, pool, case when pool is null then dataset_id end as dataset_id, told ->> 'license_id' as license_id, told ->> 'price' as price,
              told ->> 'unit' as unit, (told ->> 'units')::numeric as units, amount
         from charged
     )
-    select kind, is_reversal, pool, license_id, price, unit,
+    select kind, is_reversal, pool, dataset_id, license_id, price, unit,
            case when bool_and(units is not null)
                 then (case when is_reversal then -sum(units) else sum(units) end)::text end as units,
            count(*)::int as entries, sum(amount)::text as amount
       from named
-     group by kind, is_reversal, pool, license_id, price, unit
-     order by pool collate "C" nulls last, license_id collate "C" nulls last, kind, is_reversal, price, unit`.execute(
+     group by kind, is_reversal, pool, dataset_id, license_id, price, unit
+     order by pool collate "C" nulls last, dataset_id collate "C" nulls last, license_id collate "C" nulls last, kind, is_reversal, price, unit`.execute(
     trx,
   );
   return rows;

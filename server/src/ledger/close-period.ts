@@ -1,4 +1,4 @@
-import { type Result, accept, formatInstant, refuse } from "@licet/protocol";
+import { type Offence, type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type PeriodBounds, boundsAround, boundsOf, periodOf } from "./periods.ts";
@@ -14,12 +14,15 @@ import {
 
 /** Charges that were begun before a month's end are written by then, on whichever server. */
 const GRACE_SECONDS = 3_600;
+/** Pools that a refusal names. */
+const MAX_FAILED = 100;
 
 /**
  * Closes a month: shares out what every pool holds at its end, one after the other, then says so. A
- * close that was interrupted goes on where it was; a month that is closed stays as it is.
+ * close that was interrupted goes on where it was; a month that is closed stays as it is. A pool that
+ * cannot be shared out keeps no other one back, but the month open.
  *
- * Refuses `input_invalid`, `period_not_over` and `period_out_of_order`.
+ * Refuses `input_invalid`, `period_not_over`, `period_out_of_order` and `period_incomplete`.
  */
 export async function closePeriod(ctx: Context, period: string, by: string): Promise<Result<PeriodRow>> {
   const bounds = boundsOf(period);
@@ -35,9 +38,29 @@ export async function closePeriod(ctx: Context, period: string, by: string): Pro
   const next = await nextPeriod(ctx);
   if (next !== undefined && next.until < until)
     return refuse("period_out_of_order", `expected ${next.period} to be closed first`);
-  for (const pool of await readBalancesBefore(ctx.db, "pool", until))
-    if (pool.balanceMicros < 0n) await splitPool(ctx, { name: period, until }, pool);
-  return recordClose(ctx, bounds.value, by);
+  const failed = await splitPools(ctx, bounds.value);
+  return failed.length === 0
+    ? recordClose(ctx, bounds.value, by)
+    : refuse(
+        "period_incomplete",
+        `${failed.length} pools could not be shared out, so ${period} stays open`,
+        failed.slice(0, MAX_FAILED),
+      );
+}
+
+/** Shares out all pools that hold something, and answers which could not be. */
+async function splitPools(ctx: Context, { period, until }: PeriodBounds): Promise<readonly Offence[]> {
+  const failed: Offence[] = [];
+  for (const pool of await readBalancesBefore(ctx.db, "pool", until)) {
+    if (pool.balanceMicros >= 0n) continue;
+    try {
+      await splitPool(ctx, { name: period, until }, pool);
+    } catch (error) {
+      ctx.log.error({ period, pool: pool.owner, currency: pool.currency, error }, "a pool could not be shared out");
+      failed.push({ at: pool.owner, code: "internal", detail: `${pool.currency}: see the log of the server` });
+    }
+  }
+  return failed;
 }
 
 async function recordClose(ctx: Context, { period }: PeriodBounds, by: string): Promise<Result<PeriodRow>> {

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { expect, test } from "vitest";
 import {
   enrolCreator,
@@ -11,6 +12,7 @@ import { checkLedger } from "../../../test/fixtures/check-ledger.ts";
 import { readAll } from "../../../test/fixtures/check-platform.ts";
 import { balanceOf, post } from "../../../test/fixtures/payouts.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
+import type { Db, Trx } from "../db/open-database.ts";
 
 /** More than is written in the fact that publishes a version. */
 const MANY_WORKS = 502;
@@ -90,14 +92,35 @@ test("a month or a balance that is not what its entries add up to does not go un
   const { db } = server.ctx;
   const row = await db.selectFrom("account_month").selectAll().limit(1).executeTakeFirstOrThrow();
   const at = { account_id: row.account_id, month_at: row.month_at };
-  const set = (amount: string) =>
-    db
+  const change = (trx: Trx | Db, amount: string) =>
+    trx
       .updateTable("account_month")
       .set({ amount })
       .where("account_id", "=", at.account_id)
       .where("month_at", "=", at.month_at)
       .execute();
+  await expect(change(db, "0")).rejects.toThrow("account_month is kept by the database");
+  /** As damage would, or a hand. */
+  const set = (amount: string) =>
+    db.transaction().execute(async (trx) => {
+      await sql`alter table account_month disable trigger kept`.execute(trx);
+      await change(trx, amount);
+      await sql`alter table account_month enable trigger kept`.execute(trx);
+    });
   await set(String(BigInt(row.amount) + 1n));
   expect((await checkLedger(operator, readAll)).join()).toContain(`the account ${row.account_id} is kept as`);
+  const subject = `account/${row.account_id}`;
+  expect(await reconciled(subject)).toMatchObject({ state: "open", detail: { reason: "month" } });
   await set(row.amount);
+  expect(await reconciled(subject)).toMatchObject({ state: "closed" });
 });
+
+/** Has everything compared, and answers the finding about a subject. */
+async function reconciled(subject: string) {
+  const { body } = await operator.post("/api/v1/reconciliations");
+  const state = async () => (await operator.get(`/api/v1/reconciliations/${body.reconciliation_id}`)).body.state;
+  await expect.poll(state, { timeout: 30_000 }).toBe("done");
+  const path = "/api/v1/findings?kind=kept_sums_differ&limit=1000";
+  const { findings } = expectStatus(await operator.get(path), 200).body;
+  return findings.find((finding: { readonly subject: string }) => finding.subject === subject);
+}

@@ -11,6 +11,8 @@ import {
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
 import { type Site, createSites } from "../../../test/fixtures/backups.ts";
+import { checkLedger } from "../../../test/fixtures/check-ledger.ts";
+import { readAll } from "../../../test/fixtures/check-platform.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type NewTransaction, postTransactions } from "./post-transactions.ts";
@@ -275,6 +277,18 @@ describe("closing a month", () => {
     });
   });
 
+  test("ahead of the month's end may come twice within a second, and each time shares out what is there", async () => {
+    const { dataset } = await publishFor([1]);
+    const pool = `${dataset.dataset_id}/1`;
+    const path = `/api/v1/ledger/pools/${pool}/split`;
+    const split = async () => expectStatus(await platform.operator.post(path), 201).body.transaction_id;
+    await post(platform, [{ ...chargeOf("mkt_twice", pool, 7n), kind: "license_fee" }]);
+    const first = await split();
+    await post(platform, [{ ...chargeOf("mkt_twice", pool, 4n), kind: "license_fee" }]);
+    expect(await split()).not.toBe(first);
+    expect(await balanceOf(platform, "pool", pool)).toBe(0n);
+  });
+
   test("leaves what was shared out before it to that split, and each split tells of its own charges", async () => {
     const { creators, dataset } = await publishFor([1, 1]);
     const pool = `${dataset.dataset_id}/1`;
@@ -444,13 +458,18 @@ describe("a payment", () => {
 test("a backup carries the ledger, and what is posted after a restore adds up", async () => {
   const sites = createSites();
   const site = await sites.open(await sites.createDatabase());
-  await post(site.platform, [chargeOf("mkt_kept", "ds_kept/1", 10n ** 30n), chargeOf("mkt_kept", "ds_kept/1", 7n)]);
+  const fee = (amountMicros: bigint): NewTransaction => ({
+    ...chargeOf("mkt_kept", "ds_kept/1", amountMicros),
+    kind: "license_fee",
+  });
+  await post(site.platform, [fee(10n ** 30n), fee(7n)]);
   const path = await site.backUp();
   await site.stop();
   const database = await sites.createDatabase();
   await sites.restore(site, { path, journals: [], database });
   const back = await sites.open(database, { ...site, origin: site.platform.origin });
-  await post(back.platform, [chargeOf("mkt_kept", "ds_kept/1", 1n)]);
+  await post(back.platform, [fee(1n)]);
   expect(await balanceOf(back.platform, "marketplace", "mkt_kept")).toBe(10n ** 30n + 8n);
+  expect(await checkLedger(back.platform.operator, readAll)).toEqual([]);
   await back.stop();
 });

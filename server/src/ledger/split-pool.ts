@@ -4,11 +4,11 @@ import {
   type RevenueSplit,
   type SharedAmount,
   accept,
-  formatInstant,
   platformFee,
   refuse,
   splitByWeight,
 } from "@licet/protocol";
+import { ulid } from "ulid";
 import { type Context, nowSeconds } from "../context.ts";
 import type { Trx } from "../db/open-database.ts";
 import { addUpCreatorWeights, findVersion, offerOf, readCreatorWeights } from "../datasets/lookup.ts";
@@ -69,7 +69,7 @@ export async function computeSplit(
 
 /** When a pool is shared out, and as what. */
 export interface SplitTime {
-  /** Unique for the pool: the month that is closed, or the instant of a split before that. */
+  /** Unique for the pool: the month that is closed, or a ULID for a split before that. */
   readonly name: string;
   /** Seconds since the epoch: what counts before it is shared out. */
   readonly until: number;
@@ -158,7 +158,7 @@ export async function splitPoolNow(
   const [pool] = await readAccounts(ctx.db, { ...poolOf(datasetId, version), after: undefined, limit: 1 });
   if (pool === undefined) return refuse("not_found", `nothing was ever earned by version ${version} of ${datasetId}`);
   const now = nowSeconds(ctx);
-  const transactionId = await splitPool(ctx, { name: formatInstant(now), until: now + 1 }, pool);
+  const transactionId = await splitPool(ctx, { name: ulid(ctx.clock.nowMs()), until: now + 1 }, pool);
   return transactionId === undefined
     ? refuse("pool_empty", `version ${version} of ${datasetId} has earned nothing since its pool was shared out last`)
     : accept({ transactionId });

@@ -133,7 +133,7 @@ export async function issueLicense(fact: Fact, issue: Issue): Promise<Result<Lic
     spend_cap_micros: cap === undefined ? null : String(cap),
     charged_micros: String(feeMicros),
   });
-  postFee(fact, row, feeMicros);
+  postFee(fact, row, { feeMicros, reference: row.license_id });
   recordIssue(fact, row);
   return accept(row);
 }
@@ -161,20 +161,25 @@ function recordIssue(fact: Fact, row: LicenseRow): void {
   });
 }
 
-/** What a license costs by itself: a flat price, once, however much is used. */
-function flatFeeOf(text: string): bigint {
+/** What a term of a license costs by itself: a flat price, however much is used. */
+export function flatFeeOf(text: string): bigint {
   const price = parsePrice(text);
   if (price === undefined) throw new TypeError(`expected a price that was published, got ${text}`);
   return price.unit === "flat" ? valueOf(price, 0n) : 0n;
 }
 
-function postFee(fact: Fact, license: LicenseRow, feeMicros: bigint): void {
+/** Charges a term's flat price, once for each `reference`; it becomes the pool's of the version that the row names. */
+export function postFee(
+  fact: Fact,
+  license: LicenseRow,
+  { feeMicros, reference }: { readonly feeMicros: bigint; readonly reference: string },
+): void {
   if (feeMicros === 0n) return;
   const { license_id, dataset_id, dataset_version, marketplace_id, price, currency } = license;
   postTransactions(fact, [
     {
       kind: "license_fee",
-      reference: license_id,
+      reference,
       currency,
       entries: [
         { account: { kind: "marketplace", owner: marketplace_id }, amountMicros: feeMicros },

@@ -433,6 +433,25 @@ describe("a flat price", () => {
     );
   });
 
+  test("is charged again for each term that a renewal adds, up to the cap", async () => {
+    const marketplace = await party();
+    const { datasetId, version } = await offered([marketplace], { members: { pricing: { model_use: "flat:12.5" } } });
+    const { license_id } = await licenseDataset(platform, datasetId, marketplace, {
+      ...ownModel(),
+      term_days: 1,
+      spend_cap_micros: "30000000",
+    });
+    const renew = async (term_days: number) =>
+      (await marketplace.call()).post(`/api/v1/licenses/${license_id}/renew`, { term_days });
+    expect(expectStatus(await renew(2), 200).body).toMatchObject({ charged_micros: "25000000" });
+    // As long as it is by now: nothing is added, and nothing charged.
+    expect(expectStatus(await renew(2), 200).body).toMatchObject({ charged_micros: "25000000" });
+    expect(await renew(3)).toMatchObject({ status: 409, body: { code: "license_over_cap" } });
+    const path = `/api/v1/ledger/accounts?kind=pool&owner=${encodeURIComponent(`${datasetId}/${version}`)}`;
+    const { accounts } = expectStatus(await platform.operator.get(path), 200).body;
+    expect(accounts).toMatchObject([{ balance_micros: "-25000000" }]);
+  });
+
   test("over the cap that was asked for is no license, and costs nothing", async () => {
     const marketplace = await party();
     const { datasetId } = await offered([marketplace], { members: { pricing: { model_use: "flat:12.5" } } });

@@ -9,6 +9,7 @@ export {
   findLicense,
   lockLicenses,
   readLicensedDatasets,
+  readLicensesById,
   saveCharges,
   scopeOf,
 } from "./store.ts";

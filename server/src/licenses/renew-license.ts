@@ -1,4 +1,4 @@
-import { type Result, accept, refuse } from "@licet/protocol";
+import { type Result, accept, formatMoney, refuse } from "@licet/protocol";
 import { requireAcceptance } from "../agreements/lookup.ts";
 import type { Context } from "../context.ts";
 import { termsOfVersion } from "../datasets/lookup.ts";
@@ -7,11 +7,11 @@ import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Principal, actorOf } from "../http/principal.ts";
 import { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { checkLicenseScope } from "./check-scope.ts";
-import { DAY_SECONDS, type HeldDataset, holdDataset } from "./issue-license.ts";
+import { DAY_SECONDS, type HeldDataset, flatFeeOf, holdDataset, postFee } from "./issue-license.ts";
 import { type LicensePolicy, isCovered, readPolicy, requireTerm } from "./license-policy.ts";
 import { checkOwn, readLicense } from "./read-licenses.ts";
 import { type SignedToken, chooseAudience, readOrigins, signToken } from "./sign-token.ts";
-import { type LicenseRow, lockLicenses, scopeOf, updateLicenses } from "./store.ts";
+import { type LicenseRow, lockLicenses, saveCharges, scopeOf, updateLicenses } from "./store.ts";
 
 export interface Renewal {
   readonly principal: Principal;
@@ -25,7 +25,8 @@ export interface Renewed {
 
 /**
  * Lets a license that is in force go on for another term, counted from now: on the same terms, for
- * the dataset as it is now. A term that ends no later than the license does changes nothing.
+ * the dataset as it is now, whose pool gets the flat price of the new term if there is one. A term
+ * that ends no later than the license does changes nothing.
  *
  * Refuses `not_found`, `not_yours`, `license_not_active`, `license_not_renewable`, `license_over_cap`,
  * `agreement_not_accepted`, `conflict` (nothing of the dataset stands), `license_terms_changed`,
@@ -101,6 +102,8 @@ async function renew(
   if (!allowed.ok) return allowed;
   const expires_at = fact.now + term.value * DAY_SECONDS;
   if (expires_at <= license.expires_at) return accept(license);
+  const charged = await chargeTerm(fact, license, { version: held.version.version, expiresAt: expires_at });
+  if (!charged.ok) return charged;
   const changes = { expires_at, renewed_at: fact.now, agreement: accepted.value.agreement };
   await updateLicenses(fact.trx, [license.license_id], changes);
   const { license_id, dataset_id, marketplace_id, model_fingerprint } = license;
@@ -109,7 +112,29 @@ async function renew(
     aggregate: license_id,
     body: { license_id, dataset_id, marketplace_id, model_fingerprint, expires_at, by: actorOf(principal) },
   });
-  return accept({ ...license, ...changes });
+  return accept({ ...license, ...changes, charged_micros: charged.value });
+}
+
+/** Charges the flat price of one more term, and answers what the license comes to. Refuses `license_over_cap`. */
+async function chargeTerm(
+  fact: Fact,
+  license: LicenseRow,
+  { version, expiresAt }: { readonly version: number; readonly expiresAt: number },
+): Promise<Result<string>> {
+  const feeMicros = flatFeeOf(license.price);
+  if (feeMicros === 0n) return accept(license.charged_micros);
+  const { license_id, currency, spend_cap_micros, over_cap_at } = license;
+  const charged_micros = BigInt(license.charged_micros) + feeMicros;
+  if (spend_cap_micros !== null && charged_micros > BigInt(spend_cap_micros))
+    return refuse(
+      "license_over_cap",
+      `${license_id} would come to ${formatMoney(charged_micros, currency)} with another term, over its cap of ${formatMoney(BigInt(spend_cap_micros), currency)}`,
+    );
+  const units_reported = BigInt(license.units_reported);
+  await saveCharges(fact.trx, [{ license_id, units_reported, charged_micros, over_cap_at }]);
+  const reference = `${license_id}/${expiresAt}`;
+  postFee(fact, { ...license, dataset_version: version }, { feeMicros, reference });
+  return accept(String(charged_micros));
 }
 
 /** What was approved by hand may be renewed as it was approved; a rule is asked again. */

@@ -23,6 +23,12 @@ export async function findLicense(db: Db | Trx, licenseId: string): Promise<Lice
   return db.selectFrom("license").selectAll().where("license_id", "=", licenseId).executeTakeFirst();
 }
 
+/** Licenses by their ids. */
+export async function readLicensesById(db: Db | Trx, licenseIds: readonly string[]): Promise<readonly LicenseRow[]> {
+  if (licenseIds.length === 0) return [];
+  return db.selectFrom("license").selectAll().where("license_id", "=", anyOf(licenseIds)).execute();
+}
+
 /** Licenses in the order of their ids, held by whoever changes, charges or ends them until the commit. */
 export async function lockLicenses(trx: Trx, licenseIds: readonly string[]): Promise<readonly LicenseRow[]> {
   if (licenseIds.length === 0) return [];

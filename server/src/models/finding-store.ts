@@ -1,3 +1,4 @@
+import { CLOCK_SKEW_SECONDS } from "@licet/protocol";
 import { type Selectable, sql } from "kysely";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { Tables } from "../db/tables.ts";
@@ -110,18 +111,25 @@ export async function saveListed(
           published_at = excluded.published_at, last_seen_at = excluded.last_seen_at`.execute(trx);
 }
 
-/** What is wrong now, by the list that was just read: listed and licensed to nobody, or licensed before the list was made and never listed. */
+/**
+ * What is wrong now, by the list that was just read: listed, and without a license in force at the
+ * publication by whose scope a model may be made; or licensed before the list was made and never listed.
+ */
 export async function compareLists(
   trx: Trx,
   marketplaceId: string,
-  { checkedAt }: { readonly checkedAt: number },
+  { checkedAt, models }: { readonly checkedAt: number; readonly models: readonly ListedModel[] },
 ): Promise<readonly Pick<FindingRow, "fingerprint" | "kind" | "model_id">[]> {
   const { rows } = await sql<Pick<FindingRow, "fingerprint" | "kind" | "model_id">>`
     select 'unlicensed' as kind, listed.fingerprint, listed.model_id
       from listed_model listed
      where listed.marketplace_id = ${marketplaceId}
+       and listed.fingerprint = any(${models.map((model) => model.fingerprint)}::text[])
        and not exists (select from license where license.model_fingerprint = listed.fingerprint
-                          and license.marketplace_id = listed.marketplace_id)
+                          and license.marketplace_id = listed.marketplace_id
+                          and license.scope ~ '(^| )(training|fine_tuning)(_| |$)'
+                          and license.issued_at <= listed.published_at + ${CLOCK_SKEW_SECONDS}::bigint
+                          and listed.published_at <= coalesce(license.ended_at, license.expires_at))
     union all
     select 'unlisted', license.model_fingerprint, max(license.model_id)
       from license

@@ -224,6 +224,29 @@ describe("a list of models", () => {
     });
   });
 
+  test("forgets what is no longer on it, and takes a license only for what it allows and while it is in force", async () => {
+    const { marketplace, learned } = await listed();
+    const [made, read, over] = [
+      await trainOn(platform, marketplace, learned.dataset),
+      await trainOn(platform, marketplace, learned.dataset),
+      await trainOn(platform, marketplace, learned.dataset),
+    ];
+    const update = (fingerprint: string, changes: { scope: string } | { expires_at: number }) =>
+      ctx.db.updateTable("license").set(changes).where("model_fingerprint", "=", fingerprint).execute();
+    // Licenses as another offer, or another day, would have made them.
+    await update(read.fingerprint, { scope: "inference search" });
+    await update(over.fingerprint, { expires_at: now() - 1 });
+    const models = [made, read, over].map(({ fingerprint, model_id }) => modelOf(fingerprint, model_id));
+    const unlicensed = async () => {
+      const { findings: rows } = await findings(marketplace, "?resolved=false&kind=unlicensed");
+      return (rows as JsonObject[]).map((row) => row["fingerprint"]).sort();
+    };
+    await serve(await signed(marketplace, models));
+    expect(await unlicensed()).toEqual([read.fingerprint, over.fingerprint].sort());
+    await serve(await signed(marketplace, models.slice(0, 2)));
+    expect(await unlicensed()).toEqual([read.fingerprint]);
+  });
+
   test("that cannot be believed or read changes nothing, and the operator reads why", async () => {
     const { marketplace } = await listed();
     const stranger = await registerMarketplace(platform);

@@ -60,16 +60,14 @@ async function compareList(ctx: Context, { iss, models, checked_at }: ModelList)
   await writeFact(ctx, async (fact) => {
     const { trx, now } = fact;
     const checkedAt = parseInstant(checked_at) ?? now;
-    await saveListed(trx, iss, {
-      models: models.map(({ model_id, fingerprint, base_fingerprint, published_at }) => ({
-        model_id,
-        fingerprint,
-        base_fingerprint: base_fingerprint ?? null,
-        published_at: parseInstant(published_at) ?? now,
-      })),
-      now,
-    });
-    const found = await compareLists(trx, iss, { checkedAt });
+    const listed = models.map(({ model_id, fingerprint, base_fingerprint, published_at }) => ({
+      model_id,
+      fingerprint,
+      base_fingerprint: base_fingerprint ?? null,
+      published_at: parseInstant(published_at) ?? now,
+    }));
+    await saveListed(trx, iss, { models: listed, now });
+    const found = await compareLists(trx, iss, { checkedAt, models: listed });
     for (const { kind, fingerprint, model_id } of await saveFindings(trx, iss, { found, now }))
       fact.record({
         type: `model.${kind}`,

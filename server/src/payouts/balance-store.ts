@@ -1,5 +1,6 @@
 import type { SplitMeasure } from "@licet/protocol";
 import { sql } from "kysely";
+import { anyOf } from "../db/any-of.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import type { PayoutAdapterName } from "../db/payment-tables.ts";
 
@@ -18,12 +19,14 @@ interface BalanceColumns {
   readonly pending: string;
 }
 
-/** What comes back from a payout waited before; everything else that was credited since waits. */
+/** What comes back from a payout waited before, and what was reversed is no longer there; everything else that was credited since waits. */
 const PENDING = (heldSince: number) => sql`
   coalesce((select -sum(entry.amount)
               from ledger_entry entry join ledger_transaction transaction using (transaction_id)
              where entry.account_id = account.account_id and entry.amount < 0
-               and transaction.kind <> 'payout_returned' and transaction.recorded_at > ${heldSince}), 0)`;
+               and transaction.kind <> 'payout_returned' and transaction.recorded_at > ${heldSince}
+               and not exists (select from ledger_transaction reversal
+                                where reversal.reverses = transaction.transaction_id)), 0)`;
 
 export async function readCreatorBalances(
   db: Db | Trx,
@@ -112,12 +115,14 @@ export interface SkippedCreator {
   readonly availableMicros: bigint;
 }
 
-/** Creators who are owed something and are not to be paid now. */
+/** Creators who are owed something and are not to be paid now. Of those that are named, details are missing whatever they are owed. */
 export async function readSkipped(db: Db | Trx, query: DueQuery): Promise<readonly SkippedCreator[]> {
   const { rows } = await sql<{ creator_id: string; reason: SkipReason; available: string }>`
     with ${OWED(query)}, told as (
       select owed.creator_id, owed.available,
-             case when owed.available < ${String(query.minimumMicros)}::numeric
+             case when ${query.creatorIds !== undefined} and details.creator_id is null then 'details_missing'
+                  when ${query.creatorIds !== undefined} and details.adapter <> ${query.adapter} then 'other_adapter'
+                  when owed.available < ${String(query.minimumMicros)}::numeric
                   then case when owed.balance >= ${String(query.minimumMicros)}::numeric then 'pending' else 'below_minimum' end
                   when details.creator_id is null then 'details_missing'
                   when details.adapter <> ${query.adapter} then 'other_adapter' end as reason
@@ -127,6 +132,22 @@ export async function readSkipped(db: Db | Trx, query: DueQuery): Promise<readon
     select creator_id, available::text as available, reason from told where reason is not null
      order by creator_id limit ${query.limit}`.execute(db);
   return rows.map(({ available, ...row }) => ({ ...row, availableMicros: BigInt(available) }));
+}
+
+/** By which adapter each of these creators is paid in a currency, as far as they said. */
+export async function readAdapters(
+  db: Db | Trx,
+  creatorIds: readonly string[],
+  currency: string,
+): Promise<ReadonlyMap<string, PayoutAdapterName>> {
+  if (creatorIds.length === 0) return new Map();
+  const rows = await db
+    .selectFrom("payout_details")
+    .select(["creator_id", "adapter"])
+    .where("currency", "=", currency)
+    .where("creator_id", "=", anyOf(creatorIds))
+    .execute();
+  return new Map(rows.map((row) => [row.creator_id, row.adapter]));
 }
 
 /** The currencies in which anybody is owed anything. */

@@ -1,13 +1,21 @@
 import { type Offence, type Result, accept, formatMoney, refuse } from "@licet/protocol";
 import { ulid } from "ulid";
 import { type Context, nowSeconds } from "../context.ts";
+import { readUnknownCreators } from "../creators/lookup.ts";
 import type { PayoutAdapterName } from "../db/payment-tables.ts";
 import type { Db, Trx } from "../db/open-database.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type NewTransaction, postTransactions } from "../ledger/post-transactions.ts";
 import { minimumOf } from "../payment-config.ts";
 import { adapterOf } from "./adapters.ts";
-import { type DueCreator, type DueQuery, type SkippedCreator, readDue, readSkipped } from "./balance-store.ts";
+import {
+  type DueCreator,
+  type DueQuery,
+  type SkippedCreator,
+  readAdapters,
+  readDue,
+  readSkipped,
+} from "./balance-store.ts";
 import { payableOf, payoutStep } from "./payable-amount.ts";
 import { destinationLabel, detailsLabel } from "./payout-details.ts";
 import { type BatchRow, type NewPayout, insertBatch, insertPayouts, lockPayouts } from "./store.ts";
@@ -45,6 +53,8 @@ export interface BatchPlan {
 export async function previewBatch(ctx: Context, request: BatchRequest): Promise<Result<BatchPlan>> {
   const adapter = adapterOf(ctx, request.adapter);
   if (!adapter.ok) return adapter;
+  const named = await refuseUnknown(ctx.db, request);
+  if (!named.ok) return named;
   const { due, skipped, hasMore } = await findDue(ctx, ctx.db, request);
   const missing = refuseMissing(request, skipped);
   if (!missing.ok) return missing;
@@ -59,14 +69,16 @@ export interface CreatedBatch extends BatchPlan {
  * Makes the payouts of everybody who is due: each takes its amount out of the creator's balance in
  * the same fact, so that it is paid once. They are sent afterwards, see send-payouts.ts.
  *
- * Refuses `payout_adapter_unavailable`, `payout_details_missing` for creators that are named and have
- * none, and `payout_nothing_due`.
+ * Refuses `payout_adapter_unavailable`, `not_found` for creators that are named and unknown,
+ * `payout_details_missing` for those that have none, and `payout_nothing_due`.
  */
 export async function createBatch(ctx: Context, request: BatchRequest): Promise<Result<CreatedBatch>> {
   const adapter = adapterOf(ctx, request.adapter);
   if (!adapter.ok) return adapter;
   return writeFact<CreatedBatch>(ctx, async (fact) => {
     await lockPayouts(fact.trx);
+    const named = await refuseUnknown(fact.trx, request);
+    if (!named.ok) return named;
     const { due, skipped, hasMore } = await findDue(ctx, fact.trx, request);
     const missing = refuseMissing(request, skipped);
     if (!missing.ok) return missing;
@@ -112,18 +124,31 @@ async function findDue(ctx: Context, db: Db | Trx, request: BatchRequest): Promi
   const absent = (creatorIds ?? []).filter(
     (id) => !due.some((row) => row.creator_id === id) && !skipped.some((row) => row.creator_id === id),
   );
+  const adapters = await readAdapters(db, absent, currency);
+  const reasonOf = (id: string): SkippedCreator["reason"] => {
+    if (!adapters.has(id)) return "details_missing";
+    return adapters.get(id) === adapter ? "below_minimum" : "other_adapter";
+  };
   return {
     due: due.slice(0, MAX_PAYOUTS),
-    skipped: [
-      ...skipped,
-      ...absent.map((id) => ({ creator_id: id, reason: "below_minimum", availableMicros: 0n }) as const),
-    ],
+    skipped: [...skipped, ...absent.map((id) => ({ creator_id: id, reason: reasonOf(id), availableMicros: 0n }))],
     hasMore: due.length > MAX_PAYOUTS,
   };
 }
 
 function plannedOf({ creator_id, availableMicros, hint }: DueCreator, currency: string): PlannedPayout {
   return { creator_id, amountMicros: payableOf(availableMicros, currency), hint };
+}
+
+/** Whoever is asked for by name has to be there. */
+async function refuseUnknown(db: Db | Trx, { creatorIds = [] }: BatchRequest): Promise<Result<true>> {
+  const unknown = await readUnknownCreators(db, creatorIds);
+  if (unknown.length === 0) return accept(true);
+  return refuse(
+    "not_found",
+    `${unknown.length} of ${creatorIds.length} creators are unknown`,
+    unknown.map((id) => ({ at: id, code: "not_found", detail: `there is no creator ${id}` })),
+  );
 }
 
 const NO_DETAILS: readonly SkippedCreator["reason"][] = ["details_missing", "other_adapter"];

@@ -174,6 +174,22 @@ describe("payout details", () => {
 });
 
 describe("a payout batch", () => {
+  test("pays all that has waited although something newer was credited and taken back meanwhile", async () => {
+    const { caller, creatorId } = await paidCreator(30_000_000n);
+    clock.advance(8 * DAY);
+    await credit(server, creatorId, 12_000_000n);
+    const { transaction_id } = await server.ctx.db
+      .selectFrom("ledger_transaction")
+      .select("transaction_id")
+      .orderBy("sequence", "desc")
+      .executeTakeFirstOrThrow();
+    const path = `/api/v1/ledger/transactions/${transaction_id}/reversal`;
+    expectStatus(await operator.post(path, { reason: "credited to the wrong one" }), 201);
+    expect(await balanceOf(caller, creatorId)).toMatchObject({ pending_micros: "0", available_micros: "30000000" });
+    const { payouts } = await makeBatch(operator, { creator_ids: [creatorId] });
+    expect(payouts).toMatchObject([{ creator_id: creatorId, amount_micros: "30000000" }]);
+  });
+
   test("pays who is due and lists who is left out, and why; a dry run says the same and writes nothing", async () => {
     const due = await paidCreator(30_000_000n);
     const bare = await paidCreator(40_000_000n, null);
@@ -212,6 +228,22 @@ describe("a payout batch", () => {
     expect([answer.status, answer.body.code]).toEqual([409, "payout_details_missing"]);
     expect(answer.body.errors.map((error: { at: string }) => error.at)).toEqual([bare.creatorId]);
     expect(await balanceOf(due.caller, due.creatorId)).toMatchObject({ available_micros: "30000000" });
+  });
+
+  test("for creators by name says who is unknown, and whose details are missing although they are owed nothing", async () => {
+    const [due, idle] = [await paidCreator(30_000_000n), await enrolCreator(platform)];
+    const small = await paidCreator(1n, null);
+    clock.advance(8 * DAY);
+    const ask = (...creator_ids: readonly string[]) =>
+      operator.post("/api/v1/payout-batches", { currency: "EUR", adapter: "csv", creator_ids });
+    const unknown = await ask(due.creatorId, "cr_nobody");
+    expect([unknown.status, unknown.body.code]).toEqual([404, "not_found"]);
+    expect(unknown.body.errors).toMatchObject([{ at: "cr_nobody", code: "not_found" }]);
+    const bare = await ask(due.creatorId, idle.creatorId, small.creatorId);
+    expect([bare.status, bare.body.code]).toEqual([409, "payout_details_missing"]);
+    expect(bare.body.errors.map(({ at }: { at: string }) => at).toSorted()).toEqual(
+      [idle.creatorId, small.creatorId].toSorted(),
+    );
   });
 
   test("made many times at once pays everybody once", async () => {

@@ -16,7 +16,7 @@ import { lockLicenses, saveCharges } from "../licenses/lookup.ts";
 import { holdReceiptKeys } from "../marketplaces/lookup.ts";
 import { type Counted, type Decision, type Known, decideReceipts } from "./decide-receipts.ts";
 import { type NewReceipt, findClashes, findOverlaps, insertReceipts } from "./store.ts";
-import { type VerifiedReceipt, verifyReceipts } from "./verify-receipt.ts";
+import { type VerifiedReceipt, believeKnown, verifyReceipts } from "./verify-receipt.ts";
 
 /** A version beyond this fits no column, and no dataset. */
 const MAX_VERSION = 2 ** 31 - 1;
@@ -75,7 +75,7 @@ export async function acceptVerified(
   return accepted.ok ? accepted.value : verified.map(() => accepted);
 }
 
-/** Since the signatures were verified, keys may have ended; from here on none does. */
+/** Since the signatures were verified, keys may have ended; from here on none does. What is known already needs none. */
 async function holdSigned(
   { trx, now }: Fact,
   marketplaceId: string,
@@ -83,7 +83,7 @@ async function holdSigned(
 ): Promise<readonly Result<VerifiedReceipt>[]> {
   const kids = new Set(verified.flatMap((entry) => (entry.ok ? [entry.value.receipt.key_id] : [])));
   const keys = await holdReceiptKeys(trx, marketplaceId, [...kids]);
-  return verified.map((entry) => {
+  const held = verified.map((entry): Result<VerifiedReceipt> => {
     if (!entry.ok) return entry;
     const kid = entry.value.receipt.key_id;
     const key = keys.get(kid);
@@ -91,6 +91,7 @@ async function holdSigned(
       ? entry
       : refuse("key_not_in_force", `the key ${kid} is not in force`);
   });
+  return believeKnown(trx, marketplaceId, { read: verified, verified: held });
 }
 
 /** Holds the licenses, and reads everything else that the chunk is decided by. */

@@ -125,10 +125,17 @@ describe("use under a license", () => {
         "/api/v1/usage-receipts",
         await signAnyReceipt(receipt, marketplace.receiptSigner),
       );
-      return expectStatus(answer, 201).body.countersignature.flags;
+      const { body } = expectStatus(answer, 201);
+      const breaches = await ctx.db
+        .selectFrom("event")
+        .select("id")
+        .where("aggregate", "=", body.receipt_id)
+        .where("type", "=", "receipt.breach")
+        .execute();
+      return [body.countersignature.flags, breaches.length];
     };
-    expect(await flagsOf(-20, -10)).toBeUndefined();
-    expect(await flagsOf(-5, 5)).toEqual(["license_ended"]);
-    expect(await flagsOf(6, 7)).toEqual(["license_ended"]);
+    expect(await flagsOf(-20, -10)).toEqual([undefined, 0]);
+    expect(await flagsOf(-5, 5)).toEqual([["spans_revocation", "license_ended"], 0]);
+    expect(await flagsOf(6, 7)).toEqual([["license_ended"], 1]);
   });
 });

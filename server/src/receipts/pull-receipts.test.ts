@@ -96,6 +96,42 @@ describe("a pull", () => {
     expect(again).toMatchObject({ status: 200, body: pushed.body });
   });
 
+  test("that nobody asked for keeps what it refused, for the operator to read, until it is accepted", async () => {
+    const { marketplace, dataset, kept, make, stateOf } = await askable();
+    const early = await make({ period: { from: "2999-01-01T00:00:00Z", to: "2999-01-01T00:00:00Z" } });
+    kept.push(early, await make({ currency: "EUR" }));
+    await pullDueReceipts(ctx, new AbortController().signal);
+    await expect.poll(stateOf).toMatchObject({ last_at: expect.any(Number) });
+    const path = `/api/v1/marketplaces/${marketplace.marketplaceId}/receipt-pulls`;
+    const read = async () => expectStatus(await platform.operator.get(path), 200).body.datasets;
+    expect(await read()).toMatchObject([
+      {
+        dataset_id: dataset.dataset_id,
+        failures: 0,
+        refusals: [
+          { receipt_id: early["receipt_id"], code: "receipt_period_invalid", at: expect.stringContaining("T") },
+          { receipt_id: Object(kept[1]).receipt_id, code: "receipt_currency_wrong" },
+        ],
+      },
+    ]);
+    kept[0] = await make({ receipt_id: early["receipt_id"] });
+    expectStatus(await platform.operator.post(path), 200);
+    expect(await read()).toMatchObject([{ refusals: [{ code: "receipt_currency_wrong" }] }]);
+    expect(await (await marketplace.call()).get(path)).toMatchObject({ status: 403 });
+    expect((await platform.operator.get("/api/v1/marketplaces/mkt_nobody/receipt-pulls")).status).toBe(404);
+  });
+
+  test("of what was accepted under a key that is retired since gives the first answer", async () => {
+    const { marketplace, kept, make, pull } = await askable();
+    kept.push(await make(), await make());
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ accepted: 2, known: 0, refused: 0 }]);
+    const { marketplaceId, receiptSigner } = marketplace;
+    const path = `/api/v1/marketplaces/${marketplaceId}/receipt-keys/${receiptSigner.kid}/retire`;
+    expectStatus(await platform.operator.post(path), 200);
+    kept.push(await make());
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ accepted: 0, known: 2, refused: 1 }]);
+  });
+
   test("comes by itself when its time has come, and waits longer after each failure", async () => {
     const { marketplace, kept, make, stateOf, list } = await askable();
     kept.push(await make());

@@ -1,4 +1,4 @@
-import { type Offence, type Result, accept, isJsonObject, refuse } from "@licet/protocol";
+import { type Offence, type Result, accept, canonicalize, formatInstant, isJsonObject, refuse } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
 import { readJsonBody } from "../http/api.ts";
@@ -8,6 +8,7 @@ import { type MarketplaceRow, findMarketplace, platformTokenLabel, readAskable }
 import { CHUNK, MAX_BATCH_BYTES } from "./accept-batch.ts";
 import { acceptReceipts } from "./accept-receipts.ts";
 import { type PullRow, addPulls, claimPull, readDuePulls, readPullsOf, savePull } from "./pull-store.ts";
+import { type KeptRefusal, readRefusals } from "./read-pulls.ts";
 
 /** What a marketplace had for one dataset. */
 export interface PullOutcome {
@@ -26,8 +27,11 @@ const PAGE = 1_000;
 const PAGE_TIMEOUT_MS = 30_000;
 /** One pull ends here, and the next one goes on. */
 const MAX_PAGES = 50;
+/** Refusals that an answer names, and that are kept of a dataset's receipts. */
 const MAX_REFUSALS = 100;
 const MAX_CURSOR_LENGTH = 256;
+const MAX_NAME_LENGTH = 128;
+const MAX_DETAIL_LENGTH = 500;
 /** Longer than a page can take; should this process die, another one goes on after it. */
 const LEASE_MS = 120_000;
 /** Pulls at once, so that a marketplace that hangs does not keep the others waiting. */
@@ -74,7 +78,7 @@ interface Pulling {
 
 /** Reads page after page from where the last pull ended, and writes down where it came to. */
 async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal }: Pulling): Promise<PullOutcome> {
-  const count: Count = { accepted: 0, known: 0, refused: 0, refusals: [] };
+  const count: Count = { accepted: 0, known: 0, refused: 0, refusals: [], kept: keptOf(pull) };
   const read = await readPages(ctx, marketplace, { pull, signal, count });
   const error = read.ok ? undefined : attemptError(read.refusal.detail);
   const failures = error === undefined ? 0 : pull.failures + 1;
@@ -87,6 +91,7 @@ async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal
     last_at: nowSeconds(ctx),
     last_error: error ?? null,
     failures,
+    refusals: refusalsText(count),
     next_at_ms: ctx.clock.nowMs() + (isMore ? 0 : wait * 1_000),
   });
   const { marketplace_id, dataset_id } = pull;
@@ -96,7 +101,16 @@ async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal
       { marketplace_id, dataset_id, refused: count.refused, first: count.refusals[0] },
       "pulled receipts were refused",
     );
-  return { dataset_id, ...count, complete: read.ok && read.value, ...(error === undefined ? {} : { error }) };
+  const { accepted, known, refused, refusals } = count;
+  return {
+    dataset_id,
+    accepted,
+    known,
+    refused,
+    refusals,
+    complete: read.ok && read.value,
+    ...(error === undefined ? {} : { error }),
+  };
 }
 
 interface Count {
@@ -104,6 +118,16 @@ interface Count {
   known: number;
   refused: number;
   refusals: Offence[];
+  /** What is refused by now, by what it is called; the newest last. */
+  readonly kept: Map<string, KeptRefusal>;
+}
+
+function keptOf(pull: PullRow): Map<string, KeptRefusal> {
+  return new Map(readRefusals(pull).map((refusal) => [refusal.receipt_id, refusal]));
+}
+
+function refusalsText({ kept }: Count): string {
+  return canonicalize([...kept.values()].slice(-MAX_REFUSALS).map((refusal) => ({ ...refusal })));
 }
 
 /** True when the marketplace had no more; its last page is read again next time, since it may have grown. */
@@ -123,7 +147,7 @@ async function readPages(
     if (next === cursor)
       return refuse("source_unavailable", `expected another cursor than the one that was sent, got ${next}`);
     cursor = next;
-    await savePull(ctx.db, pull, { cursor, next_at_ms: ctx.clock.nowMs() + LEASE_MS });
+    await savePull(ctx.db, pull, { cursor, refusals: refusalsText(count), next_at_ms: ctx.clock.nowMs() + LEASE_MS });
   }
   return accept(false);
 }
@@ -183,17 +207,25 @@ async function acceptPage(
     for (const [index, result] of results.entries()) {
       const read = chunk[index];
       const receiptId = read?.ok === true && isJsonObject(read.value) ? read.value["receipt_id"] : undefined;
-      if (result.ok) count[result.value.isNew ? "accepted" : "known"] += 1;
-      else {
-        count.refused += 1;
-        const { code, detail } = result.refusal;
-        if (count.refusals.length < MAX_REFUSALS)
-          count.refusals.push({
-            at: typeof receiptId === "string" ? receiptId : `receipts[${at + index}]`,
-            code,
-            detail,
-          });
-      }
+      const name = typeof receiptId === "string" ? receiptId : `receipts[${at + index}]`;
+      if (result.ok) {
+        count[result.value.isNew ? "accepted" : "known"] += 1;
+        count.kept.delete(name);
+      } else noteRefusal(ctx, count, { at: name, code: result.refusal.code, detail: result.refusal.detail });
     }
   }
+}
+
+function noteRefusal(ctx: Context, count: Count, refusal: Offence): void {
+  count.refused += 1;
+  if (count.refusals.length < MAX_REFUSALS) count.refusals.push(refusal);
+  const { at, code, detail } = refusal;
+  const receipt_id = at.slice(0, MAX_NAME_LENGTH);
+  count.kept.delete(receipt_id);
+  count.kept.set(receipt_id, {
+    receipt_id,
+    code,
+    detail: detail.slice(0, MAX_DETAIL_LENGTH),
+    at: formatInstant(nowSeconds(ctx)),
+  });
 }

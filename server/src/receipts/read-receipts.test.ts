@@ -105,6 +105,31 @@ describe("receipts", () => {
     expect((await caller.get("/api/v1/usage-receipts?dataset_id=../x")).status).toBe(422);
   });
 
+  test("say that nothing more may be learned under a license that was revoked, or whose time is over", async () => {
+    const validity = async (receiptId: string) =>
+      (await platform.operator.get(`/api/v1/usage-receipts/${receiptId}`)).body.valid_for_future_training;
+    const licensed = async () => {
+      const { dataset } = await prepare();
+      const marketplace = await registerMarketplace(platform);
+      await offerDataset(platform, dataset.dataset_id, marketplace);
+      const { license_id } = await licenseFor(platform, marketplace, dataset);
+      const { receipt_id } = expectStatus(await postReceipt(platform, marketplace, dataset), 201).body;
+      return { license_id, receipt_id };
+    };
+    const [revoked, expired, standing] = [await licensed(), await licensed(), await licensed()];
+    const all = async () => Promise.all([revoked, expired, standing].map(({ receipt_id }) => validity(receipt_id)));
+    expect(await all()).toEqual([true, true, true]);
+    const path = `/api/v1/licenses/${revoked.license_id}/revoke`;
+    expectStatus(await platform.operator.post(path, { reason: "given up" }), 200);
+    // Over, and not yet ended by the sweep.
+    await platform.server.ctx.db
+      .updateTable("license")
+      .set({ expires_at: Math.floor(platform.clock.nowMs() / 1_000) })
+      .where("license_id", "=", expired.license_id)
+      .execute();
+    expect(await all()).toEqual([false, false, true]);
+  });
+
   test("with one id from two marketplaces are told apart", async () => {
     const { dataset, creator } = await prepare();
     const [one, other] = [await registerMarketplace(platform), await registerMarketplace(platform)];

@@ -1,5 +1,5 @@
 import { type JsonObject, type Result, accept, parseInstant, refuse } from "@licet/protocol";
-import type { Context } from "../context.ts";
+import { type Context, nowSeconds } from "../context.ts";
 import {
   findDataset,
   readDatasetIdsOfCreator,
@@ -10,6 +10,7 @@ import {
 import { requireDataset } from "../datasets/read-dataset.ts";
 import { cutPage } from "../http/parameters.ts";
 import type { Principal } from "../http/principal.ts";
+import { readLicensesById } from "../licenses/lookup.ts";
 import { type ReceiptRow, findReceiptsById, flagsOf, readReceipts, receiptOf } from "./store.ts";
 
 export interface ReceiptPage {
@@ -83,11 +84,12 @@ export async function readReceipt(ctx: Context, principal: Principal, receiptId:
 }
 
 /**
- * A receipt proves what was used. It may be relied on for more training while its version stands
- * as it stood then: nothing was taken back since, and not everything is gone.
+ * A receipt proves what was used. It may be relied on for more training while its license is in force
+ * and its version stands as it stood then: nothing was taken back since, and not everything is gone.
  */
 async function withValidity(ctx: Context, rows: readonly ReceiptRow[]): Promise<readonly JsonObject[]> {
   const standings = await readVersionStandings(ctx.db, rows);
+  const inForce = await readLicensesInForce(ctx, rows);
   return rows.map((row) => {
     const receipt = receiptOf(row);
     const acceptance = {
@@ -96,8 +98,23 @@ async function withValidity(ctx: Context, rows: readonly ReceiptRow[]): Promise<
       ...(row.currency === null ? {} : { currency: row.currency }),
       pulled: row.pulled,
     };
-    return { ...receipt, valid_for_future_training: isStillValid(receipt, row, standings(row)), acceptance };
+    return {
+      ...receipt,
+      valid_for_future_training: inForce(row) && isStillValid(receipt, row, standings(row)),
+      acceptance,
+    };
   });
+}
+
+/** Whether the license of a receipt is in force; one from before there were licenses had none that could end. */
+async function readLicensesInForce(ctx: Context, rows: readonly ReceiptRow[]): Promise<(row: ReceiptRow) => boolean> {
+  const now = nowSeconds(ctx);
+  const named = new Set(rows.flatMap((row) => (row.license_id === null ? [] : [row.license_id])));
+  const licenses = await readLicensesById(ctx.db, [...named]);
+  const inForce = new Set(
+    licenses.filter((row) => row.state === "active" && row.expires_at > now).map((row) => row.license_id),
+  );
+  return ({ license_id }) => license_id === null || inForce.has(license_id);
 }
 
 /** By what its user can have known when the use began, and not by what the receipt says afterwards. */

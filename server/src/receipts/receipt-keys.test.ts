@@ -12,7 +12,14 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import type { Answer } from "../../../test/fixtures/caller.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { postReceipt } from "../../../test/fixtures/receipts.ts";
+import {
+  licenseFor,
+  linesOf,
+  postBatch,
+  postReceipt,
+  receiptContent,
+  signAnyReceipt,
+} from "../../../test/fixtures/receipts.ts";
 
 const platform = await startPlatform();
 const ana = await enrolCreator(platform);
@@ -46,6 +53,27 @@ test("a retired receipt key signs no more receipts, and those it signed stand", 
   expectStatus(await platform.operator.get(`/api/v1/usage-receipts/${kept.receipt_id}`), 200);
   expect(expectStatus(await end(marketplace, "retire"), 200).body).toEqual(retired);
 });
+
+test.each(["retire", "revoke"] as const)(
+  "the same bytes are the first answer again after their key's %s, and other bytes are not",
+  async (how) => {
+    const marketplace = await offered();
+    const licensed = await licenseFor(platform, marketplace, dataset);
+    const sign = async () => signAnyReceipt(receiptContent(platform, marketplace, licensed), marketplace.receiptSigner);
+    const [receipt, other] = [await sign(), await sign()];
+    const caller = await marketplace.call();
+    const first = expectStatus(await caller.post("/api/v1/usage-receipts", receipt), 201).body;
+    expectStatus(await end(marketplace, how, how === "revoke" ? {} : undefined), 200);
+    expect(await caller.post("/api/v1/usage-receipts", receipt)).toMatchObject({ status: 200, body: first });
+    expect(await caller.post("/api/v1/usage-receipts", other)).toMatchObject({ body: { code: "key_not_in_force" } });
+    expect(linesOf(await postBatch(marketplace, [other, receipt])).map(({ status }) => status)).toEqual([
+      "refused",
+      "known",
+    ]);
+    const forged = { ...receipt, tokens_used: 1, usage: { unit: "tokens", count: 1 } };
+    expect(await caller.post("/api/v1/usage-receipts", forged)).toMatchObject({ body: { code: "key_not_in_force" } });
+  },
+);
 
 test("a revoked receipt key is refused, and the answer names the receipts in doubt", async () => {
   const marketplace = await offered();

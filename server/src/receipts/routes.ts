@@ -13,10 +13,11 @@ import {
   noteDataset,
   unwrap,
 } from "../http/api.ts";
-import { countOf, identifierSchema, pageOf, pageQuery } from "../http/parameters.ts";
+import { countOf, identifierSchema, instantSchema, pageOf, pageQuery } from "../http/parameters.ts";
 import { MAX_BATCH_BYTES, acceptBatch } from "./accept-batch.ts";
 import { acceptReceipts } from "./accept-receipts.ts";
 import { pullReceipts } from "./pull-receipts.ts";
+import { readPulls } from "./read-pulls.ts";
 import { listReceipts, readReceipt } from "./read-receipts.ts";
 
 const tags = ["receipts"];
@@ -53,6 +54,7 @@ const receiptAnswer = (description: string) => ({
 export function addReceiptRoutes(api: Api, ctx: Context): void {
   addIntakeRoute(api, ctx);
   addPullRoute(api, ctx);
+  addPullStateRoute(api, ctx);
   addReadingRoutes(api, ctx);
 }
 
@@ -146,6 +148,43 @@ function addPullRoute(api: Api, ctx: Context): void {
     async (c) => {
       const { id } = c.req.valid("param");
       const pulls = unwrap(await pullReceipts(ctx, id));
+      const datasets = pulls.map((pull) => ({ ...pull, refusals: [...pull.refusals] }));
+      return c.json({ marketplace_id: id, datasets }, 200);
+    },
+  );
+}
+
+const pullStateSchema = z
+  .object({
+    marketplace_id: identifierSchema,
+    datasets: z.array(
+      z.object({
+        dataset_id: identifierSchema,
+        last_at: instantSchema.optional(),
+        last_error: z.string().optional(),
+        failures: z.int(),
+        next_at: instantSchema,
+        refusals: z.array(
+          z.object({ receipt_id: z.string(), code: z.string(), detail: z.string(), at: instantSchema }),
+        ),
+      }),
+    ),
+  })
+  .openapi("ReceiptPullState");
+
+function addPullStateRoute(api: Api, ctx: Context): void {
+  api.openapi(
+    defineRoute(ctx, {
+      method: "get",
+      path: "/api/v1/marketplaces/{id}/receipt-pulls",
+      tags,
+      summary: "How far a marketplace's receipts were read, and which were refused and not accepted since",
+      request: { params: z.object({ id: identifierSchema }) },
+      responses: { 200: jsonAnswer("By dataset, with the newest 100 refusals of each", pullStateSchema) },
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const pulls = unwrap(await readPulls(ctx, id));
       const datasets = pulls.map((pull) => ({ ...pull, refusals: [...pull.refusals] }));
       return c.json({ marketplace_id: id, datasets }, 200);
     },

@@ -9,7 +9,7 @@ export type ReceiptRow = Selectable<Tables["usage_receipt"]>;
 
 /** What a marketplace has handed in before under any of these ids or nonces. In one look: of a receipt that arrives twice at once, half is never seen. */
 export async function findClashes(
-  trx: Trx,
+  trx: Db | Trx,
   marketplaceId: string,
   receipts: readonly Pick<UsageReceipt, "receipt_id" | "nonce">[],
 ): Promise<readonly ReceiptRow[]> {
@@ -163,21 +163,21 @@ export async function readReceiptsCountersignedWith(
 
 /** Receipts that a marketplace signed with a key and that were accepted since an instant: the newest ones. */
 export async function readReceiptsSignedWith(
-  trx: Trx,
+  db: Db | Trx,
   { marketplaceId, kid, since }: { readonly marketplaceId: string; readonly kid: string; readonly since: number },
 ): Promise<readonly string[]> {
-  return readIds(trx, { text: `"key_id":"${kid}"`, since, marketplaceId });
+  return readIds(db, { text: `"key_id":"${kid}"`, since, marketplaceId });
 }
 
 async function readIds(
-  trx: Trx,
+  db: Db | Trx,
   {
     text,
     since,
     marketplaceId,
   }: { readonly text: string; readonly since: number; readonly marketplaceId?: string | undefined },
 ): Promise<readonly string[]> {
-  const rows = await trx
+  const rows = await db
     .selectFrom("usage_receipt")
     .select("receipt_id")
     .where("accepted_at", ">=", since)

@@ -13,7 +13,9 @@ import {
 } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
+import type { Db, Trx } from "../db/open-database.ts";
 import { readReceiptKeysOf } from "../marketplaces/lookup.ts";
+import { findClashes } from "./store.ts";
 
 /** Members that the marketplace's signature does not cover, because they are ours or its list's to add. */
 const ADDED = ["countersignature", "log_proof", "signatures", "valid_for_future_training", "acceptance"] as const;
@@ -34,7 +36,8 @@ export interface VerifiedReceipt {
  * the receipts' order.
  *
  * Refuses, in this order: `receipt_invalid`, `receipt_period_invalid`, `not_yours`,
- * `receipt_key_unknown`, `key_not_in_force`, `signature_invalid`, `test_document`.
+ * `receipt_key_unknown`, `key_not_in_force`, `signature_invalid`, `test_document`. What was accepted
+ * before is verified although its key has ended since.
  */
 export async function verifyReceipts(
   ctx: Context,
@@ -45,11 +48,35 @@ export async function verifyReceipts(
   const kids = new Set(read.flatMap((entry) => (entry.ok ? [entry.value.receipt.key_id] : [])));
   if (kids.size === 0) return read;
   const keys = await readReceiptKeysOf(ctx.db, marketplaceId, [...kids]);
-  return Promise.all(
+  const verified = await Promise.all(
     read.map(async (entry) =>
       entry.ok ? verifySigned(ctx, entry.value, keys.get(entry.value.receipt.key_id)) : entry,
     ),
   );
+  return believeKnown(ctx.db, marketplaceId, { read, verified });
+}
+
+/** Lets pass what is only refused because its key has ended, when the same bytes were accepted while it had not. */
+export async function believeKnown(
+  db: Db | Trx,
+  marketplaceId: string,
+  {
+    read,
+    verified,
+  }: { readonly read: readonly Result<VerifiedReceipt>[]; readonly verified: readonly Result<VerifiedReceipt>[] },
+): Promise<readonly Result<VerifiedReceipt>[]> {
+  const late = read.map((entry, place) => {
+    const judged = verified[place];
+    const isEnded = judged?.ok === false && judged.refusal.code === "key_not_in_force";
+    return entry.ok && isEnded ? entry.value : undefined;
+  });
+  const receipts = late.flatMap((entry) => (entry === undefined ? [] : [entry.receipt]));
+  if (receipts.length === 0) return verified;
+  const known = new Map((await findClashes(db, marketplaceId, receipts)).map((row) => [row.receipt_id, row.sha256]));
+  return verified.map((entry, place) => {
+    const ended = late[place];
+    return ended !== undefined && known.get(ended.receipt.receipt_id) === ended.sha256 ? accept(ended) : entry;
+  });
 }
 
 function readReceived(ctx: Context, marketplaceId: string, received: JsonObject): Result<VerifiedReceipt> {

@@ -30,4 +30,8 @@ export const ADVICE: Readonly<Record<FindingKind, { readonly title: string; read
     title: "Reports that say something else than receipts and ledger",
     todo: "Count them anew: licet analytics rebuild. If they differ again, receipts or ledger were changed by hand.",
   },
+  kept_sums_differ: {
+    title: "Sums that are not what they are kept of",
+    todo: "Nothing in the software writes them but the database itself, so the data was changed by hand or damaged: compare with a backup before anything is paid out. account: its balance or the month at month_at is not what its entries add up to. version: what its creators weigh is not what its lines add up to; close no month until it is.",
+  },
 };

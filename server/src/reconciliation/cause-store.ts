@@ -49,7 +49,10 @@ export async function findUnreportedLicenses(trx: Trx, { now, seconds }: Looked)
   );
 }
 
-/** Receipts without a license, or of use that no license allowed: after its end, or of what was taken back. */
+/**
+ * Receipts without a license, or of use that no license allowed: after its end, or of what was taken
+ * back. They are there for good, so only those that no finding tells of are looked for.
+ */
 export async function findUnlicensedReceipts(trx: Trx): Promise<readonly Cause[]> {
   return readCauses(
     trx,
@@ -58,7 +61,10 @@ export async function findUnlicensedReceipts(trx: Trx): Promise<readonly Cause[]
                                  'dataset_version', dataset_version, 'license_id', license_id, 'flags', flags,
                                  'accepted_at', accepted_at)
           from usage_receipt
-         where license_id is null or flags like '%license_ended%' or flags like '%after_revocation%'`,
+         where (license_id is null or flags like '%license_ended%' or flags like '%after_revocation%')
+           and not exists (select from finding
+                            where finding.kind = 'receipt_without_license' and finding.state <> 'closed'
+                              and finding.subject = usage_receipt.marketplace_id || '/' || usage_receipt.receipt_id)`,
   );
 }
 
@@ -153,8 +159,9 @@ export async function findUnprovenMoney(trx: Trx): Promise<readonly Cause[]> {
 }
 
 /**
- * Pools that hold something from before the end of the newest month that is closed, or of one that
- * should be; and pools that owe. Seconds since the epoch.
+ * Pools that still hold something from before the end of the newest month that is closed, or of one
+ * that should be, by the rule of `splitPool`: an early split may have shared it out already. And pools
+ * that owe. Seconds since the epoch.
  */
 export async function findUnsplitPools(
   trx: Trx,
@@ -163,10 +170,10 @@ export async function findUnsplitPools(
   return readCauses(
     trx,
     sql`select owner || '/' || currency,
-               json_build_object('reason', case when balance < 0 then 'negative' when closed <> 0 then 'closed_month'
+               json_build_object('reason', case when balance < 0 then 'negative' when least(balance, closed) > 0 then 'closed_month'
                                                 else 'overdue' end,
                                  'pool', owner, 'currency', currency, 'balance_micros', balance::text,
-                                 'unsplit_micros', due::text)
+                                 'unsplit_micros', least(balance, due)::text)
           from (select account.owner, account.currency, -sum(entry.amount) as balance,
                        -coalesce(sum(entry.amount) filter (where transaction.value_at < ${closedUntil}), 0) as closed,
                        -coalesce(sum(entry.amount) filter (where transaction.value_at < ${Math.max(closedUntil, dueUntil)}), 0) as due
@@ -174,6 +181,6 @@ export async function findUnsplitPools(
                   join ledger_entry entry using (account_id)
                   join ledger_transaction transaction using (transaction_id)
                  where account.kind = 'pool' group by account.account_id) pool
-         where balance < 0 or due <> 0`,
+         where balance < 0 or least(balance, due) > 0`,
   );
 }

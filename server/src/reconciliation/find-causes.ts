@@ -5,6 +5,7 @@ import type { FindingKind } from "../db/reporting-tables.ts";
 import { boundsAround, boundsOf, findNewestPeriod } from "../ledger/lookup.ts";
 import {
   type Cause,
+  MAX_CAUSES,
   findUnlicensedReceipts,
   findUnreportedFetches,
   findUnprovenMoney,
@@ -13,6 +14,7 @@ import {
   findUnsplitPools,
   lookPatiently,
 } from "./cause-store.ts";
+import { findWrongSums } from "./kept-sums-store.ts";
 
 /** Everything that is looked for, in the order of the looks: what there is of it at this instant, ordered by subject. */
 export const LOOKS: Readonly<Record<FindingKind, (ctx: Context) => Promise<readonly Cause[]>>> = {
@@ -23,6 +25,7 @@ export const LOOKS: Readonly<Record<FindingKind, (ctx: Context) => Promise<reado
   money_without_receipt: (ctx) => lookPatiently(ctx.db, findUnprovenMoney),
   pools_not_split: findPools,
   rollup_differs: findDifferences,
+  kept_sums_differ: (ctx) => lookPatiently(ctx.db, (trx) => findWrongSums(trx, MAX_CAUSES + 1)),
 };
 
 export const FINDING_KINDS = [
@@ -33,6 +36,7 @@ export const FINDING_KINDS = [
   "money_without_receipt",
   "pools_not_split",
   "rollup_differs",
+  "kept_sums_differ",
 ] as const satisfies readonly FindingKind[];
 
 function unreported(ctx: Context) {

@@ -5,7 +5,15 @@ import { readOwnJson } from "../db/own-json.ts";
 import type { FindingKind } from "../db/reporting-tables.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
 import { type Cause, MAX_CAUSES } from "./cause-store.ts";
-import { type FindingRow, closeFindings, holdFindings, holdUnseen, insertFindings, seeFindings } from "./store.ts";
+import {
+  type FindingRow,
+  closeFindings,
+  countStanding,
+  holdFindings,
+  holdUnseen,
+  insertFindings,
+  seeFindings,
+} from "./store.ts";
 
 /** What a run made of one kind. */
 export interface KindOutcome {
@@ -16,6 +24,9 @@ export interface KindOutcome {
   /** False when there are more than were taken in. */
   readonly is_complete: boolean;
 }
+
+/** Kinds whose causes are there for good: only new ones are looked for, and nobody but a person ends a finding. */
+const LASTING: readonly FindingKind[] = ["receipt_without_license"];
 
 /** Findings that are written in one fact. */
 const BATCH = 500;
@@ -30,6 +41,8 @@ export async function keepFindings(
   let opened = 0;
   for (let at = 0; at < taken.length; at += BATCH)
     opened += await inFact(ctx, (fact) => see(fact, { kind, causes: taken.slice(at, at + BATCH), runId }));
+  if (LASTING.includes(kind))
+    return { found: await countStanding(ctx.db, kind), opened, closed: 0, is_complete: isComplete };
   let closed = 0;
   for (;;) {
     const upTo = isComplete ? undefined : taken.at(-1)?.subject;

@@ -17,6 +17,7 @@ import { licenseFor, postReceipt } from "../../../test/fixtures/receipts.ts";
 import { eventsOf } from "../events/store.ts";
 import { writeFact } from "../events/write-fact.ts";
 import { type NewTransaction, postTransactions } from "../ledger/post-transactions.ts";
+import { MAX_CAUSES } from "./cause-store.ts";
 
 const UNREPORTED_SECONDS = 20;
 /** Later than that, and soon enough for access tokens to live on. */
@@ -34,13 +35,13 @@ const money = {
 const platform = await startPlatform({ money });
 const now = (): number => Math.floor(platform.clock.nowMs() / 1_000);
 
-async function offerOne() {
-  const creator = await enrolCreator(platform);
-  const work = await registerWork(platform, creator.creatorId);
+async function offerOne(on: Platform = platform) {
+  const creator = await enrolCreator(on);
+  const work = await registerWork(on, creator.creatorId);
   await giveConsent(creator);
-  const dataset = await publishDataset(platform, [work]);
-  const marketplace = await registerMarketplace(platform);
-  await offerDataset(platform, dataset.dataset_id, marketplace);
+  const dataset = await publishDataset(on, [work]);
+  const marketplace = await registerMarketplace(on);
+  await offerDataset(on, dataset.dataset_id, marketplace);
   return { dataset, marketplace };
 }
 
@@ -148,6 +149,35 @@ describe("receipt_without_license", () => {
       status: 404,
     });
   });
+});
+
+test("receipt_without_license is found however many others a person has dealt with", async () => {
+  const own = await startPlatform({ money });
+  const { dataset, marketplace } = await offerOne(own);
+  const { marketplaceId } = marketplace;
+  const { license_id } = await licenseFor(own, marketplace, dataset);
+  expectStatus(await own.operator.post(`/api/v1/licenses/${license_id}/revoke`, { reason: "a test" }), 200);
+  own.clock.advance(1);
+  const first = expectStatus(await postReceipt(own, marketplace, dataset), 201).body.receipt_id;
+  // As many as a run takes in, before the next one in the order of subjects, each with its finding.
+  const { db } = own.server.ctx;
+  await sql`insert into usage_receipt (receipt_id, marketplace_id, dataset_id, dataset_version, nonce, sha256, model_id,
+              model_fingerprint, unit, units, receipt, accepted_at, license_id, flags, charged_micros, currency, period_from, period_to)
+    select 'a_' || number, marketplace_id, dataset_id, dataset_version, 'a_' || number, sha256, model_id, model_fingerprint,
+           unit, 0, receipt, accepted_at, license_id, flags, 0, currency, period_from, period_to
+      from usage_receipt, generate_series(1, ${MAX_CAUSES}) as number where receipt_id = ${first}`.execute(db);
+  await sql`insert into finding (finding_id, kind, subject, state, detail, first_opened_at, opened_at, last_seen_at, seen_in, times_opened)
+    select 'fnd_a' || number, 'receipt_without_license', ${marketplaceId} || '/a_' || number, 'resolved', '{}', 1, 1, 1, 'rec_1', 1
+      from generate_series(1, ${MAX_CAUSES}) as number`.execute(db);
+  const { outcome } = await reconcile(own);
+  expect(outcome.receipt_without_license).toMatchObject({ opened: 1, closed: 0, is_complete: true });
+  expect(outcome.receipt_without_license.found).toBeGreaterThan(MAX_CAUSES);
+  const found = await db
+    .selectFrom("finding")
+    .select("state")
+    .where("subject", "=", `${marketplaceId}/${first}`)
+    .execute();
+  expect(found).toEqual([{ state: "open" }]);
 });
 
 describe("fetches_without_receipt", () => {
@@ -332,6 +362,23 @@ describe("pools_not_split", () => {
     await reconcile();
     expect(await findingOf("pools_not_split", subject)).toMatchObject({ state: "closed" });
   });
+});
+
+test("pools_not_split is not said of a pool that was shared out early", async () => {
+  const monthOf = (seconds: number): string => new Date(seconds * 1_000).toISOString().slice(0, 7);
+  const own = await startPlatform({ money });
+  const { dataset, marketplace } = await offerOne(own);
+  const owner = `${dataset.dataset_id}/1`;
+  const begun = Math.floor(own.clock.nowMs() / 1_000);
+  const charge = chargeOf(marketplace.marketplaceId, owner);
+  await writeFact(own.server.ctx, async (fact) => accept(postTransactions(fact, [charge])));
+  own.clock.advance(32 * 86_400);
+  // Counts for the new month, and shares out what came in the month before.
+  expectStatus(await own.operator.post(`/api/v1/ledger/pools/${owner}/split`), 201);
+  expectStatus(await own.operator.post(`/api/v1/ledger/periods/${monthOf(begun)}/close`), 200);
+  await reconcile(own);
+  const { findings } = expectStatus(await own.operator.get("/api/v1/findings?kind=pools_not_split"), 200).body;
+  expect(findings).toEqual([]);
 });
 
 test("a run comes by itself when it is due", async () => {

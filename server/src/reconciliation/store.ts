@@ -64,6 +64,17 @@ export async function holdUnseen(
     .execute();
 }
 
+/** How many findings of a kind have a cause that is there, whether or not a person has dealt with it. */
+export async function countStanding(db: Db | Trx, kind: FindingKind): Promise<number> {
+  const row = await db
+    .selectFrom("finding")
+    .select((eb) => eb.fn.countAll<number>().as("standing"))
+    .where("kind", "=", kind)
+    .where("state", "!=", "closed")
+    .executeTakeFirstOrThrow();
+  return row.standing;
+}
+
 export async function closeFindings(trx: Trx, findingIds: readonly string[], now: number): Promise<void> {
   await trx
     .updateTable("finding")

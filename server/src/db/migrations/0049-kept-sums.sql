@@ -1,3 +1,7 @@
+-- Servers of the version before may be posting and publishing meanwhile: what is added up here must be all there is. In
+-- the order in which they write.
+lock table dataset_version, ledger_transaction, ledger_account, ledger_entry in share row exclusive mode;
+
 -- What counted for an account in each month, kept by the database itself: nobody adds up entries to know a balance.
 create table account_month (
   account_id bigint not null references ledger_account (account_id),
@@ -77,6 +81,16 @@ create function keep_creator_weights(of_dataset text, of_version integer) return
 $$;
 
 select keep_creator_weights(dataset_id, version) from dataset_version;
+
+-- A server of the version before publishes without them.
+create function complete_creator_weights() returns trigger language plpgsql as $$
+begin
+  if not exists (select from creator_weight where dataset_id = new.dataset_id and version = new.version) then
+    perform keep_creator_weights(new.dataset_id, new.version);
+  end if;
+  return null;
+end $$;
+create trigger weighed after insert on dataset_version for each row execute function complete_creator_weights();
 
 create trigger append_only before update or delete on creator_weight for each row execute function refuse_change_of_version();
 create trigger append_only_truncate before truncate on creator_weight for each statement execute function refuse_change();
