@@ -79,6 +79,38 @@ describe("another address", () => {
     expect((await ask([GPTBOT], "/about/%2e%2e%2f%2e%2e%2fsongs/1")).status).toBe(402);
   });
 
+  test.each([
+    "/robots.txt",
+    "/robots.txt?x=1",
+    "/ai.txt",
+    "/license.xml",
+    "/.well-known/tdmrep.json",
+    "/rights/works.example/license.xml",
+    "/rsl/catalogue.xml",
+    "/songs/../robots.txt",
+  ])("where the rights are told is everybody's, whatever comes with the request: %s", async (target) => {
+    const { ask } = await openWorld({ LICET_EDGE_ROUTES: "/=enforce+machines" });
+    expect((await ask([GPTBOT], target)).status).toBe(200);
+    expect((await ask([["authorization", "License nonsense"]], target)).status).toBe(200);
+  });
+
+  test.each([
+    "/robots.txt/songs/1",
+    "/songs/robots.txt",
+    "/rights/..%2fsongs/1",
+    "/rights/%2e%2e%2fsongs/1",
+    "/rights/..%5csongs/1",
+    "/rights/%252e%252e/songs/1",
+    "/rights/../songs/1",
+    "/rights",
+    "/robots.txt%00",
+    "/ROBOTS.TXT",
+    "/rsl;/../songs/1",
+  ])("that only looks like it is not: %s", async (target) => {
+    const { ask } = await openWorld();
+    expect((await ask([GPTBOT], target)).status).toBe(402);
+  });
+
   test("longer than any address is nobody's", async () => {
     const { ask, bearing } = await openWorld();
     const refused = { status: 403, code: "license_not_for_work" };

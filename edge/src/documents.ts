@@ -251,10 +251,24 @@ async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Pro
 async function verifyCopy<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<Result<Verified<T>>> {
   const keys = kind.path === KEYS_PATH ? NO_KEYS : await keysNow(reader);
   const known = reader.verified.get(held);
-  if (known?.keys === keys) return accept(known.fact as Verified<T>);
+  if (known?.keys === keys) return takeSeq(reader, kind.path, known.fact as Verified<T>);
   const verified = await kind.verify(held.text, keys, Math.floor(reader.ports.nowMs() / 1_000));
-  if (verified.ok) reader.verified.set(held, { keys, fact: verified.value });
-  return verified;
+  if (!verified.ok) return verified;
+  reader.verified.set(held, { keys, fact: verified.value });
+  return takeSeq(reader, kind.path, verified.value);
+}
+
+/** What verifies is the least that is taken from here on, wherever the copy came from. */
+function takeSeq<T>(reader: Reader, path: string, fact: Verified<T>): Result<Verified<T>> {
+  const least = reader.seqs.get(path) ?? 0;
+  if (fact.seq < least) return refuse("document_invalid", `expected seq ${least} or a higher one, got ${fact.seq}`);
+  demandSeq(reader, path, fact.seq);
+  return accept(fact);
+}
+
+/** From here on nothing lower is taken. Several may ask at once, so the highest stays. */
+function demandSeq({ seqs }: Reader, path: string, seq: number): void {
+  seqs.set(path, Math.max(seq, seqs.get(path) ?? 0));
 }
 
 async function keysNow(reader: Reader): Promise<KeySet> {
@@ -344,6 +358,9 @@ interface Kept extends Question {
 async function keep<T>(reader: Reader, kind: Kind<T>, kept: Kept): Promise<Attempt> {
   const { fetched, tags, generation } = kept;
   if (fetched.status === 200) {
+    // Another isolate may have brought a newer one meanwhile: what it left is known before this is judged.
+    const now = await reader.ports.documents.read(kind.path);
+    if (now?.status === 200) await verifyCopy(reader, kind, now);
     const refused = await checkFetched(reader, kind, fetched);
     if (refused !== undefined) return { kind: "failed", detail: `${kind.path}: ${refused}` };
   }
@@ -360,16 +377,7 @@ async function checkFetched<T>(reader: Reader, kind: Kind<T>, fetched: HeldDocum
     await askForKeys(reader);
     verified = await verifyCopy(reader, kind, fetched);
   }
-  if (!verified.ok) return verified.refusal.detail;
-  const least = reader.seqs.get(kind.path) ?? 0;
-  if (verified.value.seq < least) return `expected seq ${least} or a higher one, got ${verified.value.seq}`;
-  demandSeq(reader, kind.path, verified.value.seq);
-  return undefined;
-}
-
-/** From here on nothing lower is taken. Several may ask at once, so the highest stays. */
-function demandSeq({ seqs }: Reader, path: string, seq: number): void {
-  seqs.set(path, Math.max(seq, seqs.get(path) ?? 0));
+  return verified.ok ? undefined : verified.refusal.detail;
 }
 
 /** Asks for the keys once more, once a second at most: a document may be signed with a new one. */

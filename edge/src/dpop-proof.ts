@@ -15,6 +15,7 @@ import {
   thumbprint,
   verifySignature,
 } from "@licet/protocol";
+import type { ProofUse } from "./memory.ts";
 import type { EdgeRequest } from "./ports.ts";
 
 const MAX_PROOF_LENGTH = 4_096;
@@ -26,19 +27,18 @@ export interface ProofCheck {
   readonly token: string;
   /** Seconds since the epoch. */
   readonly now: number;
-  readonly isFirstUse: (key: string, untilMs: number) => Promise<boolean>;
 }
 
 /**
  * Verifies a DPoP proof (RFC 9449 section 4.3) for a license token: `htm` and `htu` of this request,
- * `ath` of this token, made within the last minute, used once. Answers the key's thumbprint.
- * Refuses `dpop_proof_invalid` and `signature_replayed`.
+ * `ath` of this token, made within the last minute, with a name of its own. Answers whose it is, and what to remember so
+ * that it is used once. Refuses `dpop_proof_invalid`.
  */
 export async function verifyDpopProof(
   proof: string,
   request: EdgeRequest,
-  { token, now, isFirstUse }: ProofCheck,
-): Promise<Result<string>> {
+  { token, now }: ProofCheck,
+): Promise<Result<ProofUse>> {
   const read = await readProof(proof);
   if (read === undefined)
     return wrong("expected one JWT of typ dpop+jwt, signed by its own public key with EdDSA or ES256");
@@ -52,11 +52,7 @@ export async function verifyDpopProof(
   if (ath !== encodeBase64url(sha256Bytes(token))) return wrong("ath: expected the SHA-256 of the license token");
   if (typeof iat !== "number" || iat > now + CLOCK_SKEW_SECONDS || now - iat > PROOF_SECONDS)
     return wrong(`iat: expected at most ${PROOF_SECONDS} seconds ago`);
-  const jkt = thumbprint(jwk);
-  const until = (iat + PROOF_SECONDS + CLOCK_SKEW_SECONDS) * 1_000;
-  return (await isFirstUse(`dpop ${jkt} ${jti}`, until))
-    ? accept(jkt)
-    : refuse("signature_replayed", "expected a new proof, got one that was used before");
+  return accept({ holder: thumbprint(jwk), nonce: `dpop ${jti}`, untilMs: (iat + PROOF_SECONDS + 1) * 1_000 });
 }
 
 function wrong(detail: string) {

@@ -51,12 +51,13 @@ export interface Edge {
   readonly flush: () => Promise<void>;
 }
 
-type Pass = Extract<Verdict, { readonly kind: "pass" }>;
+export type Pass = Extract<Verdict, { readonly kind: "pass" }>;
 
 const PLAIN_PASS: Pass = { kind: "pass", removeFromRequest: [], addToResponse: [], holdsMs: undefined };
 /** Whoever shows nothing runs through no code that could fail. */
 const FAULT: Refusal = { code: "facts_unavailable", detail: "the edge failed" };
 const NOTHING_GATHERED: Gathered = {
+  refused: undefined,
   license: undefined,
   claims: undefined,
   content: { state: "missing", detail: "nobody was asked" },
@@ -95,7 +96,7 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMem
     const now = Math.floor(ports.nowMs() / 1_000);
     const gathered =
       identity.refused === undefined
-        ? await gatherFacts(documents, { url: request.url, identity, now })
+        ? await gatherFacts(documents, { url: request.url, identity, now, isFirstUse: ports.isFirstUse })
         : NOTHING_GATHERED;
     const decision = decideAccess(accessFacts(gathered, identity, route.isForMachines), now);
     reports.add(eventOf({ request, route, identity, gathered, decision, now }));

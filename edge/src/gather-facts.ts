@@ -6,6 +6,7 @@ import {
   type LicenseClaims,
   type LicenseFact,
   type MissingFact,
+  type Refusal,
   type StatusFact,
   type StatusReference,
   normaliseContentUrl,
@@ -15,11 +16,12 @@ import {
 } from "@licet/protocol";
 import type { DocumentReader } from "./documents.ts";
 import type { Identity } from "./identify.ts";
+import type { EdgePorts } from "./ports.ts";
 
 /** Without a license, this many datasets of a work are asked about: the newest, as the content status lists them. */
 const MAX_GRANTS_ASKED = 8;
 
-export interface Asked {
+export interface Asked extends Pick<EdgePorts, "isFirstUse"> {
   /** The address as it was sent. */
   readonly url: string;
   readonly identity: Identity;
@@ -29,6 +31,8 @@ export interface Asked {
 
 /** What is known of a request that is not a person's, and the names for telling of it. */
 export interface Gathered {
+  /** Why the proof that came with the license opens nothing: it was used before. */
+  readonly refused: Refusal | undefined;
   readonly license: LicenseFact | undefined;
   readonly content: ContentFact;
   readonly contentId: string | undefined;
@@ -43,13 +47,14 @@ export async function gatherFacts(documents: DocumentReader, asked: Asked): Prom
     normalised.ok ? documents.contentStatus(normalised.value) : undefined,
   ]);
   const claims = verified !== undefined && "claims" in verified ? verified.claims : undefined;
+  const refused = claims === undefined ? undefined : await takeProof(claims, asked);
   const license =
     verified === undefined || !("claims" in verified) ? verified : await licenseFact(documents, verified.claims);
   // What cannot be the address of a work is the address of none.
   if (status === undefined || status.state === "absent")
-    return { license, claims, content: { state: "unlicensed" }, contentId: undefined };
+    return { refused, license, claims, content: { state: "unlicensed" }, contentId: undefined };
   if (status.state === "missing")
-    return { license, claims, content: { state: "missing", detail: status.detail }, contentId: undefined };
+    return { refused, license, claims, content: { state: "missing", detail: status.detail }, contentId: undefined };
   const { content_id, modality, grants, status: item } = status.value;
   const inQuestion =
     claims === undefined
@@ -66,15 +71,16 @@ export async function gatherFacts(documents: DocumentReader, asked: Asked): Prom
     item: itemFact,
     grants: grantFacts,
   };
-  return { license, claims, content, contentId: content_id };
+  return { refused, license, claims, content, contentId: content_id };
 }
 
 /** The facts as the protocol's rule takes them. */
 export function accessFacts(
-  { license, content }: Pick<Gathered, "license" | "content">,
-  { refused, purpose, agent }: Identity,
+  { refused: replayed, license, content }: Pick<Gathered, "refused" | "license" | "content">,
+  { refused: unreadable, purpose, agent }: Identity,
   isForMachines: boolean,
 ): AccessFacts {
+  const refused = unreadable ?? replayed;
   return {
     governed: true,
     ...(refused === undefined ? {} : { credentials: refused }),
@@ -95,14 +101,24 @@ async function verifyLicense(
   const keys = await documents.keys();
   if (keys.state !== "known")
     return { state: "missing", detail: keys.state === "absent" ? "the platform publishes no keys" : keys.detail };
-  if (license.key?.ok === false) return { state: "invalid", ...license.key.refusal };
+  if (license.proof?.ok === false) return { state: "invalid", ...license.proof.refusal };
   const verified = await verifyLicenseToken(license.token, {
     keys: keys.value,
     now,
     audience: new URL(url).origin,
-    ...(license.key === undefined ? {} : { jkt: license.key.value }),
+    ...(license.proof === undefined ? {} : { jkt: license.proof.value.holder }),
   });
   return verified.ok ? { claims: verified.value.claims } : { state: "invalid", ...verified.refusal };
+}
+
+/**
+ * Uses up the proof of a license that holds and is bound to the proof's key. No other proof is
+ * remembered, so that nobody fills the memory who has no license. Refuses `signature_replayed`.
+ */
+async function takeProof({ cnf }: LicenseClaims, { identity, isFirstUse }: Asked): Promise<Refusal | undefined> {
+  const proof = identity.license?.proof;
+  if (cnf === undefined || proof?.ok !== true || (await isFirstUse(proof.value))) return undefined;
+  return { code: "signature_replayed", detail: "expected a new proof, got one that was used before" };
 }
 
 async function licenseFact(documents: DocumentReader, claims: LicenseClaims): Promise<LicenseFact> {

@@ -132,6 +132,14 @@ describe("a license with a DPoP proof", () => {
     expect(outcomeOf(await ask([license, await prove()]))).toEqual({ status: 200 });
   });
 
+  test("by a stranger's key uses up nothing, however often it comes", async () => {
+    const { ask, platform, prove } = await openBound();
+    const bound = await platform.license({ cnf: { jkt: "A".repeat(43) } });
+    const proof = await prove({ ath: encodeBase64url(sha256Bytes(bound)) });
+    const lines: readonly Line[] = [["authorization", `License ${bound}`], proof];
+    for (const _time of [1, 2]) expect(outcomeOf(await ask(lines))).toEqual(invalid("license_key_mismatch"));
+  });
+
   test.each([
     ["for another method", { htm: "POST" }],
     ["for another work", { htu: "https://works.example/songs/2" }],

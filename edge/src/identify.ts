@@ -2,6 +2,7 @@ import { MAX_JWS_LENGTH, type Refusal, type Result, type Use, accept, refuse } f
 import type { EdgeConfig } from "./config.ts";
 import { verifyDpopProof } from "./dpop-proof.ts";
 import type { FindKey } from "./key-directory.ts";
+import type { ProofUse } from "./memory.ts";
 import type { EdgePorts, EdgeRequest } from "./ports.ts";
 import { findCrawler } from "./product-tokens.ts";
 import { type SigningAgent, verifyAgentSignatures } from "./web-bot-auth.ts";
@@ -18,8 +19,8 @@ export interface Identity {
   readonly refused?: Refusal;
   readonly license?: {
     readonly token: string;
-    /** The key that was shown to be held, or why the proof of it does not hold. */
-    readonly key: Result<string> | undefined;
+    /** The key that was shown to be held and by what, or why the proof of it does not hold. */
+    readonly proof: Result<ProofUse> | undefined;
   };
   readonly agent?: Agent;
   readonly purpose?: Use;
@@ -41,8 +42,7 @@ export async function identify(request: EdgeRequest, parts: IdentifyParts): Prom
   const token = readLicense(request.headers.get("authorization"));
   if (token !== undefined && !token.ok) return { refused: token.refusal };
   const now = Math.floor(ports.nowMs() / 1_000);
-  const { isFirstUse } = ports;
-  const signing = await verifyAgentSignatures(request, { now, findKey: parts.findKey, isFirstUse });
+  const signing = await verifyAgentSignatures(request, { now, findKey: parts.findKey });
   if (signing !== undefined && !signing.ok) return { refused: signing.refusal, agent: UNVERIFIED };
   const crawler = findCrawler(request.headers.get("user-agent") ?? "", config.exempt);
   const purpose = crawler?.purpose === undefined ? {} : { purpose: crawler.purpose };
@@ -54,9 +54,9 @@ export async function identify(request: EdgeRequest, parts: IdentifyParts): Prom
     (crawler === undefined ? undefined : { kind: "token" as const, name: crawler.token });
   const shown = agent === undefined ? purpose : { ...purpose, agent };
   if (token === undefined) return shown;
-  const key = await provenKey(request, { token: token.value, signed: signing?.value.provenKey, now, ports });
-  if (key?.ok === false && key.refusal.code !== "dpop_proof_invalid") return { ...shown, refused: key.refusal };
-  return { ...shown, license: { token: token.value, key } };
+  const proof = await readProof(request, { token: token.value, signed: signing?.value.proof, now });
+  if (proof?.ok === false && proof.refusal.code !== "dpop_proof_invalid") return { ...shown, refused: proof.refusal };
+  return { ...shown, license: { token: token.value, proof } };
 }
 
 const UNVERIFIED: Agent = { kind: "unverified", name: "web-bot-auth" };
@@ -90,21 +90,17 @@ function certifiedAgent({ certificate }: EdgeRequest, { agentCertificates }: Edg
   return accept({ kind: "certificate", name: certificate.sha256 });
 }
 
-interface Proof {
+interface Shown {
   readonly token: string;
-  readonly signed: string | undefined;
+  readonly signed: ProofUse | undefined;
   readonly now: number;
-  readonly ports: EdgePorts;
 }
 
-/** The key that whoever sends the license shows to hold: by a DPoP proof, or by a signature that covers the license. */
-async function provenKey(
-  request: EdgeRequest,
-  { token, signed, now, ports: { isFirstUse } }: Proof,
-): Promise<Result<string> | undefined> {
+/** How whoever sends the license shows to hold a key: by a DPoP proof, or by a signature that covers the license. */
+async function readProof(request: EdgeRequest, { token, signed, now }: Shown): Promise<Result<ProofUse> | undefined> {
   const proof = request.headers.get("dpop");
   if (proof === null) return signed === undefined ? undefined : accept(signed);
-  const shown = await verifyDpopProof(proof, request, { token, now, isFirstUse });
-  if (!shown.ok || signed === undefined || signed === shown.value) return shown;
+  const shown = await verifyDpopProof(proof, request, { token, now });
+  if (!shown.ok || signed === undefined || signed.holder === shown.value.holder) return shown;
   return refuse("credentials_contradictory", "expected a DPoP proof and a signature by one key, got two");
 }

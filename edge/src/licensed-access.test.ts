@@ -145,6 +145,21 @@ describe("a licensed request", () => {
     expect([names.includes("authorization"), names.includes("x-own")]).toEqual([false, true]);
   });
 
+  test("says nothing to the site of other addresses and of other senders", async () => {
+    const { ask, site } = await openWorld();
+    const names = ["x-original-url", "x-rewrite-url", "x_original_url", "x-forwarded-host", "forwarded"];
+    await ask([PERSON, ...names.map((name) => [name, "/songs/2"] as const)]);
+    const [request] = await site.requests();
+    expect(request?.headers.filter(([, value]) => value === "/songs/2")).toEqual([]);
+  });
+
+  test.runIf(IN_WORKERD)("opens no WebSocket that a Worker could not end", async () => {
+    const { ask, site, bearing } = await openWorld();
+    await ask([await bearing(), ["upgrade", "websocket"]]);
+    const [request] = await site.requests();
+    expect(request?.headers.filter(([name]) => name === "upgrade")).toEqual([]);
+  });
+
   test("is refused where only the time of the consent is over", async () => {
     const { platform, ask, bearing } = await openWorld();
     await platform.publishContent({ grants: [platform.grant({ expires_at: "2026-01-01T00:00:00Z" })] });

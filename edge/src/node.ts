@@ -16,7 +16,7 @@ import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { refusalResponse } from "./answers.ts";
 import type { EdgeConfig } from "./config.ts";
-import { type Edge, type Verdict, createEdge } from "./edge.ts";
+import { type Edge, type Pass, type Verdict, createEdge } from "./edge.ts";
 import { type Sender, clientOf, headersForSite, headersOfAnswer } from "./handed-headers.ts";
 import { createSeen, memoryDocuments } from "./memory.ts";
 import { fetchPublic, headersOf, readBody } from "./node-fetch.ts";
@@ -125,7 +125,7 @@ function portsOf({ config, log, nowMs = Date.now }: NodeEdgeOptions): EdgePorts 
     fetchPublic: (url, limits) => fetchPublic(url, limits, config.allowedHosts),
     documents: memoryDocuments(),
     memory: undefined,
-    isFirstUse: async (key, untilMs) => isFirst(key, untilMs),
+    isFirstUse: async (use) => isFirst(use),
     defer: (work) => void work.catch((error: unknown) => log({ level: "error", message: String(error) })),
   };
 }
@@ -232,8 +232,6 @@ async function write(answer: Response, response: ServerResponse, request: Incomi
   // What nobody reads would keep the connection's next request waiting.
   request.resume();
 }
-
-type Pass = Extract<Verdict, { readonly kind: "pass" }>;
 
 interface Passing {
   readonly response: ServerResponse;

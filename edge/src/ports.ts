@@ -1,4 +1,5 @@
 import type { Result } from "@licet/protocol";
+import type { ProofUse } from "./memory.ts";
 
 /** What Cloudflare says of a client certificate (`request.cf.tlsClientAuth`), as far as it is looked at. */
 export interface CertificateFact {
@@ -74,8 +75,8 @@ export interface EdgePorts {
   readonly documents: DocumentCache;
   /** How long copies in the isolate's own memory stand for `documents`; undefined where they do not. */
   readonly memory: MemoryLimits | undefined;
-  /** True the first time that this key is shown before `untilMs`. */
-  readonly isFirstUse: (key: string, untilMs: number) => Promise<boolean>;
+  /** True the first time that this proof is used. Asked of proofs that hold, by keys of licenses that hold, and of no others. */
+  readonly isFirstUse: (use: ProofUse) => Promise<boolean>;
   /** Lets work go on after the answer. */
   readonly defer: (work: Promise<unknown>) => void;
   readonly log: (entry: LogEntry) => void;

@@ -10,12 +10,26 @@ const MAX_UNESCAPES = 4;
  * under each of its readings, and the strictest rule of them holds.
  */
 export function routeOf(url: string, routes: readonly Route[]): Route {
-  const found = readingsOf(new URL(url).pathname).map((path) => longestMatch(path, routes));
+  const { pathname } = new URL(url);
+  const readings = readingsOf(pathname);
+  if (isRights(pathname) && readings.every(isRights)) return NOTHING;
+  const found = readings.map((path) => longestMatch(path, routes));
   return found.reduce((strictest, route) => ({
     path: strictest.path,
     mode: stricter(strictest.mode, route.mode),
     isForMachines: strictest.isForMachines || route.isForMachines,
   }));
+}
+
+/**
+ * Where a site says what may be done with it, to everybody: a crawler that is refused its robots.txt
+ * may take everything for allowed (RFC 9309 section 2.3.1.3), and one that is to get a license must
+ * find out where.
+ */
+const RIGHTS = /^\/(?:robots\.txt|ai\.txt|license\.xml|\.well-known\/tdmrep\.json|(?:rights|rsl)\/.+)$/;
+
+function isRights(path: string): boolean {
+  return RIGHTS.test(path);
 }
 
 const NOTHING: Route = { path: "", mode: "off", isForMachines: false };

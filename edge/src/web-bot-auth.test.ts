@@ -31,6 +31,12 @@ describe("an agent that signs with a library of others", () => {
     expect(outcomeOf(await signed())).toEqual({ status: 200 });
   });
 
+  test("is known each time that it sends the same signature", async () => {
+    const { ask, agent } = await openSigned();
+    const lines = await agent.sign();
+    expect([outcomeOf(await ask(lines)), outcomeOf(await ask(lines))]).toEqual([IDENTIFIED, IDENTIFIED]);
+  });
+
   test("may sign with ES256", async () => {
     const agent = await openAgent(privateKey("platform_document_es256"));
     const { signed } = await openSigned({}, agent);
@@ -183,6 +189,18 @@ describe("a license that is bound to a key", () => {
     const lines = await agent.sign({ headers: [license], also: ["authorization"] });
     expect(outcomeOf(await ask(lines))).toEqual({ status: 200 });
     expect(outcomeOf(await ask(lines))).toEqual({ status: 429, code: "signature_replayed" });
+  });
+
+  test("uses up no proof by a key that is not its own, nor one of a license that does not hold", async () => {
+    const { ask, agent, bound, bearing } = await openSigned();
+    const stranger = await openAgent(privateKey("stranger"));
+    const other = await stranger.sign({ headers: [await bound()], also: ["authorization"] });
+    const expired = await bearing({ cnf: { jkt: agent.keyId }, iat: now() - 1_000, exp: now() - 100 });
+    const old = await agent.sign({ headers: [expired], also: ["authorization"] });
+    for (const _time of [1, 2]) {
+      expect(outcomeOf(await ask(other))).toEqual(UNPROVEN);
+      expect(outcomeOf(await ask(old))).toMatchObject({ status: 401, code: "license_invalid" });
+    }
   });
 
   test("is not opened without a proof, or by one that could be of another request", async () => {

@@ -10,6 +10,7 @@ import {
 } from "@licet/protocol";
 import { type InnerList, type Item, isInnerList, parseItem } from "structured-headers";
 import { type AgentMember, type FindKey, directoryUrlOf } from "./key-directory.ts";
+import type { ProofUse } from "./memory.ts";
 import type { EdgeRequest } from "./ports.ts";
 import { type Component, parsedDictionary, readComponents, signatureBase, textOf } from "./signature-base.ts";
 
@@ -42,24 +43,22 @@ interface SignedBy {
 export interface SigningAgent {
   /** The URL of the directory, or undefined where it could not be read: then nobody is identified. */
   readonly directory: string | undefined;
-  /** The thumbprint of the key, where the signature also covers `authorization`, has a nonce and is fresh: it shows that whoever asks holds it. */
-  readonly provenKey: string | undefined;
+  /** Where the signature also covers `authorization`, has a nonce and is fresh: it shows that whoever asks holds the key. */
+  readonly proof: ProofUse | undefined;
 }
 
 export interface SignatureCheck {
   /** Seconds since the epoch. */
   readonly now: number;
   readonly findKey: FindKey;
-  /** True the first time that a nonce is used with a key. */
-  readonly isFirstUse: (key: string, untilMs: number) => Promise<boolean>;
 }
 
 /**
  * Verifies the Web Bot Auth signatures of a request (RFC 9421, draft-ietf-webbotauth-httpsig-protocol-01):
- * tag, covered components, times, key by the directory that `Signature-Agent` names, signature,
- * nonce. Answers undefined when there is none with our tag.
+ * tag, covered components, times, key by the directory that `Signature-Agent` names, signature.
+ * Answers undefined when there is none with our tag.
  *
- * Refuses `credentials_malformed`, `agent_signature_invalid`, `signature_replayed`. A directory that
+ * Refuses `credentials_malformed`, `credentials_contradictory`, `agent_signature_invalid`. A directory that
  * cannot be read refuses nobody and identifies nobody.
  */
 export async function verifyAgentSignatures(
@@ -74,12 +73,12 @@ export async function verifyAgentSignatures(
     if (!agent.ok) return agent;
     agents.push(agent.value);
   }
-  const provenKeys = new Set(agents.flatMap(({ provenKey }) => provenKey ?? []));
-  if (provenKeys.size > 1)
+  const proofs = agents.flatMap(({ proof }) => proof ?? []);
+  if (new Set(proofs.map(({ holder }) => holder)).size > 1)
     return refuse("credentials_contradictory", "expected signatures over Authorization by one key, got several");
   return accept({
     directory: agents.find(({ directory }) => directory !== undefined)?.directory,
-    provenKey: [...provenKeys][0],
+    proof: proofs[0],
   });
 }
 
@@ -187,16 +186,13 @@ function memberOf({ key }: Component, members: ReadonlyMap<string, AgentMember>)
 async function verifyOne(request: EdgeRequest, signed: SignedBy, check: SignatureCheck): Promise<Result<SigningAgent>> {
   const usable = checkUse(signed, check.now);
   if (!usable.ok) return usable;
-  if (signed.directory === undefined) return accept({ directory: undefined, provenKey: undefined });
+  if (signed.directory === undefined) return accept({ directory: undefined, proof: undefined });
   const search = await check.findKey(signed.directory, signed.keyId);
-  if (search.kind === "unreachable") return accept({ directory: undefined, provenKey: undefined });
+  if (search.kind === "unreachable") return accept({ directory: undefined, proof: undefined });
   if (search.kind === "unlisted") return invalid(`${signed.directory} lists no key ${signed.keyId}`);
   const verified = await verifyBytes(request, signed, search.jwk);
   if (!verified.ok) return verified;
-  const { nonce, keyId, expires } = signed;
-  if (nonce !== undefined && !(await check.isFirstUse(`nonce ${keyId} ${nonce}`, expires * 1_000)))
-    return refuse("signature_replayed", "expected a new nonce, got one that was used before");
-  return accept({ directory: signed.directory, provenKey: isProof(signed, check.now) ? keyId : undefined });
+  return accept({ directory: signed.directory, proof: proofOf(signed, check.now) });
 }
 
 /** What is asked of every signature before its key is looked for. */
@@ -227,7 +223,8 @@ async function verifyBytes(request: EdgeRequest, signed: SignedBy, jwk: PublicJw
 }
 
 /** A captured signature must not lend its key to another license, or to anybody later. */
-function isProof({ components, created, nonce }: SignedBy, now: number): boolean {
+function proofOf({ components, created, keyId, nonce }: SignedBy, now: number): ProofUse | undefined {
   const coversLicense = components.some(({ name, key }) => name === "authorization" && key === undefined);
-  return coversLicense && nonce !== undefined && now - created <= PROOF_SECONDS;
+  if (!coversLicense || nonce === undefined || now - created > PROOF_SECONDS) return undefined;
+  return { holder: keyId, nonce: `signature ${nonce}`, untilMs: (created + PROOF_SECONDS + 1) * 1_000 };
 }

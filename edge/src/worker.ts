@@ -1,8 +1,9 @@
 import { EDGE_REFRESH_PATH, checkPublicUrl, refuse, sha256Hex, accept } from "@licet/protocol";
 import { refusalResponse } from "./answers.ts";
 import { type EdgeConfig, type Settings, readEdgeConfig } from "./config.ts";
-import { type Edge, type EdgeMemory, createEdge, createEdgeMemory } from "./edge.ts";
-import { createSeen } from "./memory.ts";
+import { type Edge, type EdgeMemory, type Pass, createEdge, createEdgeMemory } from "./edge.ts";
+import { namesOtherAddress, saysWhoSent } from "./handed-headers.ts";
+import { type ProofUse, createSeen } from "./memory.ts";
 import {
   type CertificateFact,
   type DocumentCache,
@@ -47,7 +48,7 @@ const FLUSH_AFTER_MS = 1_000;
 interface Isolate {
   readonly config: EdgeConfig;
   readonly memory: EdgeMemory;
-  readonly isFirstHere: (key: string, untilMs: number) => boolean;
+  readonly isFirstHere: (use: ProofUse) => boolean;
   flushDueMs: number;
 }
 
@@ -129,16 +130,17 @@ function portsOf(isolate: Isolate, context: WorkerContext): EdgePorts {
     },
     documents: cachedDocuments(config),
     memory: MEMORY,
-    isFirstUse: (key, untilMs) => isFirstUse(isolate, key, untilMs),
+    isFirstUse: (use) => isFirstUse(isolate, use),
     defer: (work) => context.waitUntil(work),
     log: (entry) => console[entry.level](JSON.stringify(entry)),
   };
 }
 
 /** Once in this isolate, and once in this place of Cloudflare's as far as its cache has heard. */
-async function isFirstUse({ config, isFirstHere }: Isolate, key: string, untilMs: number): Promise<boolean> {
-  if (!isFirstHere(key, untilMs)) return false;
-  const mark = `${config.address}/.well-known/licet-edge-used/${sha256Hex(key)}`;
+async function isFirstUse({ config, isFirstHere }: Isolate, use: ProofUse): Promise<boolean> {
+  if (!isFirstHere(use)) return false;
+  const { holder, nonce, untilMs } = use;
+  const mark = `${config.address}/.well-known/licet-edge-used/${sha256Hex(`${holder} ${nonce}`)}`;
   if ((await cacheApi().match(mark)) !== undefined) return false;
   const seconds = Math.max(1, Math.ceil((untilMs - Date.now()) / 1_000));
   await cacheApi().put(mark, new Response("", { headers: { "cache-control": `max-age=${seconds}` } }));
@@ -162,9 +164,16 @@ function flushSoon(edge: Edge, isolate: Isolate, context: WorkerContext): void {
   context.waitUntil(new Promise((resolve) => setTimeout(resolve, FLUSH_AFTER_MS)).then(() => edge.flush()));
 }
 
-async function askUpstream(request: Request, env: Env, removed: readonly string[]): Promise<Response> {
+/** What Cloudflare itself says of the sender, in place of whatever the sender said. */
+const SAID_BY_CLOUDFLARE: readonly string[] = ["x-forwarded-for", "x-forwarded-proto"];
+
+async function askUpstream(request: Request, env: Env, { removeFromRequest, holdsMs }: Pass): Promise<Response> {
   const headers = new Headers(request.headers);
-  for (const name of removed) headers.delete(name);
+  for (const name of removeFromRequest) headers.delete(name);
+  for (const name of [...headers.keys()])
+    if (namesOtherAddress(name) || (saysWhoSent(name) && !SAID_BY_CLOUDFLARE.includes(name))) headers.delete(name);
+  // A WebSocket would stay open beyond the clock that let it through, and no Worker is there to cut it.
+  if (holdsMs !== undefined) headers.delete("upgrade");
   const { pathname, search } = new URL(request.url);
   const upstream = env["LICET_EDGE_UPSTREAM"] || undefined;
   const target = upstream === undefined ? request.url : `${upstream}${pathname}${search}`;
@@ -199,6 +208,6 @@ export default {
     const verdict = await edge.decide(asked);
     flushSoon(edge, isolate, context);
     if (verdict.kind === "answer") return verdict.response;
-    return withHeaders(await askUpstream(request, env, verdict.removeFromRequest), verdict.addToResponse);
+    return withHeaders(await askUpstream(request, env, verdict), verdict.addToResponse);
   },
 };

@@ -65,6 +65,7 @@ export interface SigningOptions {
   readonly etag?: string;
   /** Of the answer, beside the entity tag. */
   readonly headers?: Readonly<Record<string, string>>;
+  readonly delayMs?: number;
 }
 
 const LIFETIME = { not_before: "2026-01-01T00:00:00Z", not_after: "2030-01-01T00:00:00Z" };
@@ -103,13 +104,13 @@ export async function openPlatform(): Promise<TestPlatform> {
       await stand.answer({ "/.well-known/keys.json": { body: canonicalize(document) } });
     },
     publishList: async (statuses = {}, options = {}) => {
-      const { seq = 1, signer: name = "platform_document", made = now(), etag, headers = {} } = options;
+      const { seq = 1, signer: name = "platform_document", made = now(), etag, headers = {}, delayMs = 0 } = options;
       const bits = new Uint8Array(STATUS_LIST_BYTES);
       for (const [idx, value] of Object.entries(statuses)) setStatusAt(bits, Number(idx), value);
       const lst = await compressStatusList(bits, deflate);
       const body = await signStatusList({ uri: listUri, iss: origin, seq, iat: made, lst }, await signer(name));
       await stand.answer({
-        "/status-lists/1": { body, headers: { ...headers, ...(etag === undefined ? {} : { etag }) } },
+        "/status-lists/1": { body, delayMs, headers: { ...headers, ...(etag === undefined ? {} : { etag }) } },
       });
     },
     publishContent: async (members = {}, options = {}) => {
