@@ -4,14 +4,8 @@ import { readOwnJson } from "../db/own-json.ts";
 import type { Principal } from "../http/principal.ts";
 import { isOwnAccount } from "./read-ledger.ts";
 import { type PoolSplit, computeSplit } from "./split-pool.ts";
-import {
-  type EntryRow,
-  type PoolCharges,
-  type TransactionRow,
-  findEntry,
-  findTransaction,
-  readPoolCharges,
-} from "./store.ts";
+import { type PoolCharges, readPoolCharges } from "./pool-store.ts";
+import { type EntryRow, type TransactionRow, findEntry, findTransaction } from "./store.ts";
 
 /** One step from the first number to the last: in words, and the numbers in it. */
 export interface Step {
@@ -23,41 +17,65 @@ export interface Explanation {
   readonly entry: EntryRow;
   readonly transaction: TransactionRow;
   readonly steps: readonly Step[];
+  /** The last entry that was spelt out, while there are more. */
+  readonly next: string | null;
 }
 
-/** Charges that an explanation of a split spells out; the step before says how many there are. */
+/** What tells of a charge, and whether there are more of them. */
+interface Steps {
+  readonly steps: readonly Step[];
+  readonly next: string | null;
+}
+
+/** Where an explanation goes on. */
+export interface ExplanationPage {
+  readonly entryId: number;
+  /** The last entry that was spelt out before. */
+  readonly after: number | undefined;
+}
+
+/** Charges that one page of an explanation of a split spells out; it says how many there are. */
 const MAX_CHARGES = 100;
 
 /**
  * Tells how an amount came to be: from the price and the units of each receipt to what one account
- * got of it. Every number is computed anew from what was written down, and compared with the entry.
+ * got of it, a hundred charges at a time. Every number is computed anew from what was written down, and
+ * compared with the entry.
  *
  * Refuses `not_found` and `not_yours`.
  */
-export async function explainEntry(ctx: Context, principal: Principal, entryId: number): Promise<Result<Explanation>> {
+export async function explainEntry(
+  ctx: Context,
+  principal: Principal,
+  { entryId, after }: ExplanationPage,
+): Promise<Result<Explanation>> {
   const entry = await findEntry(ctx.db, entryId);
   if (entry === undefined) return refuse("not_found", `there is no ledger entry ${entryId}`);
   if (!isOwnAccount(principal, entry)) return refuse("not_yours", `the ledger entry ${entryId} is somebody else's`);
   const transaction = await findTransaction(ctx.db, entry.transaction_id);
   if (transaction === undefined) throw new TypeError(`ledger entry ${entryId}: expected its transaction`);
-  return accept({ entry, transaction, steps: await stepsOf(ctx, entry, transaction) });
+  return accept({ entry, transaction, ...(await stepsOf(ctx, entry, { transaction, after: after ?? 0 })) });
 }
 
-async function stepsOf(ctx: Context, entry: EntryRow, transaction: TransactionRow): Promise<readonly Step[]> {
+async function stepsOf(
+  ctx: Context,
+  entry: EntryRow,
+  { transaction, after }: { readonly transaction: TransactionRow; readonly after: number },
+): Promise<Steps> {
   const explanation = readOwnJson(transaction.explanation, transaction.transaction_id);
+  if (transaction.kind === "pool_split")
+    return splitSteps(ctx, entry, { explanation, currency: transaction.currency, after });
   const steps: readonly Step[] = await (async () => {
     switch (transaction.kind) {
       case "usage_charge":
         return [chargeStep(explanation, transaction.currency)];
-      case "pool_split":
-        return splitSteps(ctx, entry, { explanation, currency: transaction.currency });
       case "reversal":
         return reversalSteps(ctx, entry, explanation);
       default:
         return [otherStep(transaction, explanation)];
     }
   })();
-  return [...steps, lastStep(entry)];
+  return { steps: [...steps, lastStep(entry)], next: null };
 }
 
 function lastStep({ kind, owner, amountMicros, currency, entry_id }: EntryRow): Step {
@@ -94,8 +112,12 @@ function chargeStep(charge: JsonObject, currency: string): Step {
 async function splitSteps(
   ctx: Context,
   entry: EntryRow,
-  { explanation, currency }: { readonly explanation: JsonObject; readonly currency: string },
-): Promise<readonly Step[]> {
+  {
+    explanation,
+    currency,
+    after,
+  }: { readonly explanation: JsonObject; readonly currency: string; readonly after: number },
+): Promise<Steps> {
   const owner = `${textOf(explanation, "dataset_id")}/${Number(explanation["version"])}`;
   const poolMicros = microsOf(explanation, "pool_micros");
   const split = await computeSplit(ctx.db, { owner, poolMicros, seed: textOf(explanation, "seed"), isCheck: true });
@@ -105,34 +127,40 @@ async function splitSteps(
     currency,
     transactionId: entry.transaction_id,
     until,
-    limit: MAX_CHARGES,
+    fromEntry: Number(explanation["from_entry"] ?? 0),
+    after,
+    limit: MAX_CHARGES + 1,
   });
-  return [
-    ...charges.rows.map((row) => poolStep(row, currency)),
+  const shown = charges.rows.slice(0, MAX_CHARGES);
+  const steps = [
+    ...shown.map((row) => poolStep(row, currency)),
     {
       says:
         `Pool of ${owner} before ${formatInstant(until)}: ${formatMoney(poolMicros, currency)} from ` +
-        told(charges) +
+        told(charges, shown.length) +
         (charges.sumMicros === poolMicros
           ? "."
           : `, which come to ${formatMoney(charges.sumMicros, currency)}; the rest was owed from before.`),
       numbers: {
         pool_micros: String(poolMicros),
         entries: charges.count,
-        entries_shown: charges.rows.length,
+        entries_shown: shown.length,
         entries_micros: String(charges.sumMicros),
         until: formatInstant(until),
       },
     },
     feeStep(split, currency),
     ...(entry.kind === "creator" ? [shareStep(split, entry)] : []),
+    lastStep(entry),
   ];
+  const isMore = charges.rows.length > shown.length;
+  return { steps, next: isMore ? String(shown.at(-1)?.entry_id ?? after) : null };
 }
 
 /** How many entries there are, and that the steps before tell of them. */
-function told({ count, isComplete }: PoolCharges): string {
-  if (count === 1) return "the entry above";
-  return isComplete ? `the ${count} entries above` : `${count} entries, the first of them above`;
+function told({ count }: PoolCharges, shown: number): string {
+  if (count === 1 && shown === 1) return "the entry above";
+  return shown === count ? `the ${count} entries above` : `${count} entries, ${shown} of them above`;
 }
 
 function poolStep(

@@ -20,6 +20,10 @@ import { type NewTransaction, postTransactions } from "./post-transactions.ts";
 const platform = await startPlatform();
 type Reached = Pick<Site["platform"], "server" | "operator">;
 
+function nowOf({ clock }: { readonly clock: { readonly nowMs: () => number } }): number {
+  return Math.floor(clock.nowMs() / 1_000);
+}
+
 async function post({ server }: Reached, transactions: readonly NewTransaction[]): Promise<readonly string[]> {
   const posted = await writeFact(server.ctx, async (fact) => accept(postTransactions(fact, transactions)));
   if (!posted.ok) throw new Error(posted.refusal.detail);
@@ -287,6 +291,48 @@ describe("closing a month", () => {
     await post(platform, [{ ...chargeOf("mkt_twice", pool, 4n), kind: "license_fee" }]);
     expect(await split()).not.toBe(first);
     expect(await balanceOf(platform, "pool", pool)).toBe(0n);
+  });
+
+  test("of more than a hundred charges is told page by page, and each charge once", async () => {
+    const { creators, dataset } = await publishFor([1]);
+    const pool = `${dataset.dataset_id}/1`;
+    const [{ creatorId } = { creatorId: "" }] = creators;
+    const path = `/api/v1/ledger/pools/${pool}/split`;
+    const fees = (count: number): readonly NewTransaction[] =>
+      Array.from({ length: count }, () => ({ ...chargeOf("mkt_many", pool, 10n), kind: "license_fee" }));
+    // Counts for later: the split after it tells of it.
+    const later = { ...chargeOf("mkt_many", pool, 5n), kind: "license_fee", valueAt: nowOf(platform) + 1_000 } as const;
+    await post(platform, [later, ...fees(2)]);
+    expectStatus(await platform.operator.post(path), 201);
+    await post(platform, fees(230));
+    platform.clock.advance(2_000);
+    const split = expectStatus(await platform.operator.post(path), 201).body;
+    const entry = split.entries.find(({ account }: { account: { owner: string } }) => account.owner === creatorId);
+    const references: string[] = [];
+    const pages: number[] = [];
+    for (let after: string | null = ""; after !== null;) {
+      const query: string = after === "" ? "" : `?after=${after}`;
+      const answer = await platform.operator.get(`/api/v1/ledger/entries/${entry.entry_id}/explanation${query}`);
+      const { steps, next } = expectStatus(answer, 200).body;
+      const told = steps.filter(({ says }: { says: string }) => says.startsWith("The flat price"));
+      pages.push(told.length);
+      references.push(...told.map(({ says }: { says: string }) => says));
+      expect(steps.find(({ numbers }: { numbers: JsonObject }) => "entries" in numbers).numbers).toMatchObject({
+        entries: 231,
+        entries_shown: told.length,
+        entries_micros: "2305",
+      });
+      after = next;
+    }
+    expect(pages).toEqual([100, 100, 31]);
+    expect(new Set(references).size).toBe(231);
+    const month = new Date(platform.clock.nowMs()).toISOString().slice(0, 7);
+    const statement = await platform.operator.get(`/api/v1/creators/${creatorId}/statements/${month}`);
+    const { credited } = expectStatus(statement, 200).body.currencies[0];
+    expect(credited.map(({ receipts }: { receipts: readonly object[] }) => receipts)).toMatchObject([
+      [{ kind: "license_fee", count: 2, amount_micros: "20" }],
+      [{ kind: "license_fee", count: 231, amount_micros: "2305" }],
+    ]);
   });
 
   test("leaves what was shared out before it to that split, and each split tells of its own charges", async () => {

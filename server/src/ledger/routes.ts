@@ -72,6 +72,7 @@ const explanationSchema = z
     transaction: transactionSchema.omit({ entries: true }),
     steps: z.array(z.object({ says: z.string(), numbers: z.looseObject({}) })),
     amount: z.string().openapi({ example: "12.3456 USD" }),
+    next: z.string().nullable(),
   })
   .openapi("LedgerExplanation");
 
@@ -164,11 +165,13 @@ function addAccountRoutes(api: Api, ctx: Context): void {
       path: "/api/v1/ledger/entries/{id}/explanation",
       tags,
       summary: "How an amount came to be, step by step",
-      request: { params: z.object({ id: numberSchema }) },
+      request: { params: z.object({ id: numberSchema }), query: z.object({ after: pageQuery.after }) },
       responses: { 200: jsonAnswer("From the price to the amount", explanationSchema) },
     }),
     async (c) => {
-      const explained = await explainEntry(ctx, c.get("principal"), Number(c.req.valid("param").id));
+      const after = unwrap(countOf(c.req.valid("query").after));
+      const entryId = Number(c.req.valid("param").id);
+      const explained = await explainEntry(ctx, c.get("principal"), { entryId, after });
       return c.json(explanationView(unwrap(explained)), 200);
     },
   );
@@ -367,12 +370,13 @@ function transactionView(row: TransactionRow, entries: readonly EntryRow[]): z.i
   };
 }
 
-function explanationView({ entry, transaction, steps }: Explanation): z.infer<typeof explanationSchema> {
+function explanationView({ entry, transaction, steps, next }: Explanation): z.infer<typeof explanationSchema> {
   const { entries: _entries, ...view } = transactionView(transaction, []);
   return {
     entry: entryView(entry),
     transaction: view,
     steps: steps.map(({ says, numbers }) => ({ says, numbers: { ...numbers } })),
     amount: formatMoney(entry.amountMicros, entry.currency),
+    next,
   };
 }

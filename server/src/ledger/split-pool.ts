@@ -13,6 +13,7 @@ import { type Context, nowSeconds } from "../context.ts";
 import type { Trx } from "../db/open-database.ts";
 import { addUpCreatorWeights, findVersion, offerOf, readCreatorWeights } from "../datasets/lookup.ts";
 import { type Fact, writeFact } from "../events/write-fact.ts";
+import { type SplitRange, readSplitRange } from "./pool-store.ts";
 import { postTransactions } from "./post-transactions.ts";
 import {
   type AccountRow,
@@ -98,7 +99,8 @@ export async function splitPool(
     const heldMicros = -((await findAccountById(trx, pool.account_id))?.balanceMicros ?? 0n);
     const poolMicros = heldMicros < countedMicros ? heldMicros : countedMicros;
     if (poolMicros <= 0n) return accept(undefined);
-    return accept(await postSplit(fact, pool, { reference, until, poolMicros }));
+    const range = await readSplitRange(trx, pool.account_id, until);
+    return accept(await postSplit(fact, pool, { reference, until, poolMicros, range }));
   });
   if (!split.ok) throw new TypeError(`pool ${pool.owner}: ${split.refusal.detail}`);
   return split.value;
@@ -107,7 +109,12 @@ export async function splitPool(
 async function postSplit(
   fact: Fact,
   pool: Pick<AccountRow, "kind" | "owner" | "currency">,
-  { reference, until, poolMicros }: { readonly reference: string; readonly until: number; readonly poolMicros: bigint },
+  {
+    reference,
+    until,
+    poolMicros,
+    range,
+  }: { readonly reference: string; readonly until: number; readonly poolMicros: bigint; readonly range: SplitRange },
 ): Promise<string | undefined> {
   const { feeMicros, sharedMicros, shares, by, platform_fee_bps } = await computeSplit(fact.trx, {
     owner: pool.owner,
@@ -133,7 +140,7 @@ async function postSplit(
       reference,
       currency: pool.currency,
       valueAt: until - 1,
-      explanation,
+      explanation: { ...explanation, ...range, income: range.income.map((row) => ({ ...row })) },
       entries: [
         { account: pool, amountMicros: poolMicros },
         { account: { kind: "platform_fee", owner: "" }, amountMicros: -feeMicros },

@@ -1,3 +1,4 @@
+import { z } from "@hono/zod-openapi";
 import { type JsonObject, type Result, accept, formatInstant, refuse } from "@licet/protocol";
 import { type Context, nowSeconds } from "../context.ts";
 import { findCreator } from "../creators/lookup.ts";
@@ -236,26 +237,46 @@ const SPLIT_MEMBERS = ["pool_micros", "platform_fee_bps", "fee_micros", "shared_
 
 /** Splits with what each of them shared out: every receipt is in one of them. */
 async function creditedOf(ctx: Context, splits: readonly StatementEntry[]): Promise<readonly CreditedView[]> {
-  const ids = splits.map((entry) => entry.transaction_id);
+  const read = splits.map((entry) => ({ entry, split: readOwnJson(entry.explanation, entry.transaction_id) }));
+  // Splits of before it was written down with them.
+  const older = read.filter(({ split }) => !Array.isArray(split["income"]));
+  const ids = older.map(({ entry }) => entry.transaction_id);
   const income = Map.groupBy(await readSplitIncome(ctx.db, ids), (row) => row.transaction_id);
-  return splits.map((entry) => creditedView(entry, income.get(entry.transaction_id) ?? []));
+  return read.map(({ entry, split }) =>
+    creditedView(entry, split, keptIncome(split) ?? (income.get(entry.transaction_id) ?? []).map(incomeView)),
+  );
 }
 
-function creditedView(entry: StatementEntry, income: readonly SplitIncome[]): CreditedView {
-  const split = readOwnJson(entry.explanation, entry.transaction_id);
+type IncomeView = CreditedView["receipts"][number];
+
+function incomeView({ kind, unit, count, units, amountMicros }: SplitIncome): IncomeView {
+  return { kind, unit, count, units, amount_micros: String(amountMicros) };
+}
+
+const incomeSchema = z.array(
+  z.object({
+    kind: z.string(),
+    unit: z.string().nullable(),
+    count: z.int(),
+    units: z.string().nullable(),
+    amount_micros: z.string(),
+  }),
+);
+
+/** What a split wrote down that it shared out; undefined of one that did not. */
+function keptIncome(split: JsonObject): readonly IncomeView[] | undefined {
+  const { income } = split;
+  return Array.isArray(income) ? incomeSchema.parse(income) : undefined;
+}
+
+function creditedView(entry: StatementEntry, split: JsonObject, receipts: readonly IncomeView[]): CreditedView {
   return {
     dataset_id: datasetOf(split),
     version: Number(split["version"]),
     amount_micros: String(-entry.amountMicros),
     transaction_id: entry.transaction_id,
     split: Object.fromEntries(SPLIT_MEMBERS.map((member) => [member, split[member] ?? null])),
-    receipts: income.map(({ kind, unit, count, units, amountMicros }) => ({
-      kind,
-      unit,
-      count,
-      units,
-      amount_micros: String(amountMicros),
-    })),
+    receipts,
   };
 }
 
