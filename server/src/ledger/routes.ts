@@ -169,9 +169,8 @@ function addAccountRoutes(api: Api, ctx: Context): void {
       responses: { 200: jsonAnswer("From the price to the amount", explanationSchema) },
     }),
     async (c) => {
-      const after = unwrap(countOf(c.req.valid("query").after));
-      const entryId = Number(c.req.valid("param").id);
-      const explained = await explainEntry(ctx, c.get("principal"), { entryId, after });
+      const page = { entryId: Number(c.req.valid("param").id), after: unwrap(countOf(c.req.valid("query").after)) };
+      const explained = await explainEntry(ctx, c.get("principal"), page);
       return c.json(explanationView(unwrap(explained)), 200);
     },
   );
