@@ -1,5 +1,6 @@
 import { type BenchSettings, type Measure, type Row } from "./row.ts";
 import { writeReport } from "./report.ts";
+import { measureEdge } from "./rows/edge.ts";
 import { measureFanOut } from "./rows/fan-out.ts";
 import { measurePropagation } from "./rows/propagation.ts";
 import { measureReceipts } from "./rows/receipts.ts";
@@ -25,6 +26,7 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   "serve-status": measureServeStatus,
   revoke: measureRevoke,
   "fan-out": measureFanOut,
+  edge: measureEdge,
   propagation: measurePropagation,
   receipts: measureReceipts,
   rollups: measureRollups,

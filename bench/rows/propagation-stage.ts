@@ -1,7 +1,4 @@
 import { contentStatusPath, normaliseContentUrl } from "@licet/protocol";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import {
   type Creator,
   type RegisteredMarketplace,
@@ -16,6 +13,7 @@ import {
 } from "../../test/fixtures/actors.ts";
 import { type Child, fileOf, startChild } from "../../test/fixtures/child-process.ts";
 import { licenseDataset } from "../../test/fixtures/licenses.ts";
+import { freePort } from "../free-port.ts";
 import { inParallel } from "../in-parallel.ts";
 import { type MeasuredPlatform, startMeasuredPlatform } from "../platform.ts";
 import type { BenchSettings } from "../row.ts";
@@ -48,6 +46,8 @@ export interface PropagationStage {
   readonly platform: MeasuredPlatform;
   readonly creator: Creator;
   readonly edge: string;
+  /** Where the site behind the edge is. */
+  readonly site: string;
   readonly works: readonly LicensedWork[];
   /** Works that nobody takes back. */
   readonly standing: readonly LicensedWork[];
@@ -57,7 +57,8 @@ export interface PropagationStage {
   readonly stop: () => Promise<void>;
 }
 
-const SITE = "https://works.example";
+/** Where the world finds the works. */
+export const SITE = "https://works.example";
 const PAGE = Buffer.from("<!doctype html><title>A work</title><p>Words.").toString("base64");
 const WORKS_PER_DATASET = 50;
 const STANDING = 20;
@@ -100,20 +101,11 @@ export async function openStage(settings: BenchSettings, variant: Variant, size:
     const marketplaces = await registerEndpoints(platform, receiver, { deadHost, size, variant });
     const filled = await fill(platform, marketplaces, size);
     const prompt = variant.mishap === "endpoints" ? size.endpoints - 2 : size.endpoints;
-    return { platform, edge: edge.origin, receiver, prompt, stop, ...filled };
+    return { platform, edge: edge.origin, site: site.ready.origin, receiver, prompt, stop, ...filled };
   } catch (error) {
     await stop();
     throw error;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A program that is ended for certain: what does not end when it is asked to is killed. */

@@ -39,7 +39,9 @@ export async function measurePropagation(settings: BenchSettings): Promise<reado
   for (const mishap of MISHAPS)
     for (const host of ["workerd", "Node"] as const) {
       const variant = { host, mishap };
-      rows.push(await measureVariant(settings, variant, sizeOf(variant, settings.isQuick)));
+      const row = await measureVariant(settings, variant, sizeOf(variant, settings.isQuick));
+      settings.note(`    ${row.ours}\n    ${row.how}`);
+      rows.push(row);
     }
   return rows;
 }

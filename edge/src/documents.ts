@@ -19,13 +19,12 @@ import {
 } from "@licet/protocol";
 import { type LimitedMap, createLimitedMap } from "./memory.ts";
 import { type EdgePorts, type HeldDocument, readWithin } from "./ports.ts";
+import { type RecentCopies, readHeld, remember } from "./recent-copies.ts";
 
 const KEYS_PATH = "/.well-known/keys.json";
 const MAX_KEY_SET_BYTES = 1_048_576;
 /** After the platform was asked in vain, nobody waits for it for this long where a copy still stands. */
 const HOLD_OFF_MS = 250;
-/** A look into the cache that takes longer is not the only one any more. */
-const LOOK_MS = 100;
 /** For a document that an unknown key signed, the keys are asked for again this often at most. */
 const KEYS_RETRY_MS = 1_000;
 /** `seq` numbers that are remembered, so that an older document is known as one. */
@@ -83,8 +82,8 @@ const NO_KEYS: KeySet = { iss: "", seq: 0, keys: [] };
 
 /** What an isolate may remember between requests: nothing of it says that something may be used. */
 export interface ReaderMemory {
-  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times: since when, and when the cache is looked into again. */
-  readonly recent: LimitedMap<{ readonly held: HeldDocument; readonly atMs: number; readonly dueMs: number }>;
+  /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times. */
+  readonly recent: RecentCopies;
   readonly verified: WeakMap<HeldDocument, { readonly keys: KeySet; readonly fact: Verified<unknown> }>;
   /** The highest `seq` that was seen of a path: knowledge that only refuses. */
   readonly seqs: LimitedMap<number>;
@@ -208,40 +207,14 @@ async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>
   return fact?.state === "known" ? fact : { state: "missing", detail: attempt.detail };
 }
 
-/**
- * The copy in memory while it is young enough, or the cache's. Once it is due, one request at a time
- * looks into the cache and the others go on with the copy, as long as that is allowed at all: when
- * many come at once the cache would answer none of them in time.
- */
-async function readHeld({ recent, ports }: Reader, path: string): Promise<HeldDocument | undefined> {
-  const { memory } = ports;
-  if (memory === undefined) return ports.documents.read(path);
-  const atMs = ports.nowMs();
-  const known = recent.get(path);
-  if (known !== undefined && atMs - known.atMs < memory.maxMs) {
-    if (atMs < known.dueMs) return known.held;
-    recent.set(path, { ...known, dueMs: atMs + LOOK_MS });
-  }
-  const read = await ports.documents.read(path);
-  if (read === undefined) {
-    recent.delete(path);
-    return undefined;
-  }
-  // The same copy again was verified already.
-  const held = known !== undefined && isSame(known.held, read) ? known.held : read;
-  recent.set(path, { held, atMs, dueMs: atMs + memory.dueMs });
-  return held;
-}
-
-function isSame(one: HeldDocument, other: HeldDocument): boolean {
-  return one.fetchedAtMs === other.fetchedAtMs && one.status === other.status && one.text === other.text;
-}
-
 async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<DocumentFact<T>> {
   if (held.status === 404) return { state: "absent" };
   const verified = await verifyCopy(reader, kind, held);
   if (!verified.ok) return { state: "missing", detail: `${kind.path}: ${verified.refusal.detail}` };
-  const { value, trustedUntil } = verified.value;
+  const { value, seq, trustedUntil } = verified.value;
+  // A cache may be filled with what was on its way while it was purged.
+  if (seq < (reader.seqs.get(kind.path) ?? 0))
+    return { state: "missing", detail: `${kind.path}: expected a document that is not older than one seen before` };
   return trustedUntil * 1_000 > reader.ports.nowMs()
     ? { state: "known", value, trustedUntil }
     : { state: "missing", detail: `${kind.path}: expected a document that is still trusted` };
@@ -365,7 +338,7 @@ async function keep<T>(reader: Reader, kind: Kind<T>, kept: Kept): Promise<Attem
     if (refused !== undefined) return { kind: "failed", detail: `${kind.path}: ${refused}` };
   }
   if ((reader.generations.get(kind.path) ?? 0) === generation) {
-    reader.recent.delete(kind.path);
+    remember(reader, kind.path, fetched);
     await reader.ports.documents.write(kind.path, fetched, tags);
   }
   return { kind: "held", held: fetched };
