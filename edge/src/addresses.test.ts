@@ -69,6 +69,13 @@ describe("another address", () => {
     expect((await ask([PERSON], target)).status).toBe(200);
   });
 
+  test("under a route in any script is under it, escaped or not", async () => {
+    const { ask } = await openWorld({ LICET_EDGE_ROUTES: "/=off /Müsik/=enforce /%E9%9F%B3/=enforce" });
+    for (const target of ["/m%C3%BCsik/1", "/M%c3%9csik/1", "/m%C3%BCsi%6b/1", "/%E9%9F%B3/1", "/%25E9%259F%25B3/1"])
+      expect([target, (await ask([GPTBOT], target)).status]).toEqual([target, 402]);
+    expect((await ask([GPTBOT], "/musik/1")).status).toBe(200);
+  });
+
   test("under a route that is off is off, and the strictest route that it could mean counts", async () => {
     const { ask } = await openWorld({ LICET_EDGE_ROUTES: "/=enforce /about/=off /About/team/=observe" });
     expect((await ask([GPTBOT], "/about/us")).status).toBe(200);

@@ -1,11 +1,13 @@
 import { isOrigin, isWebUrl } from "@licet/protocol";
 import type { RightsPolicy } from "./rights-policy.ts";
+import { routePathOf } from "./routes.ts";
 
 /** What is done on a route: nothing, tell what would be refused, or refuse it. */
 export type RouteMode = "off" | "observe" | "enforce";
 
 /** The addresses that begin with a path, and what holds there; of several the longest counts. */
 export interface Route {
+  /** As paths are compared: escapes undone, in lower case. */
   readonly path: string;
   readonly mode: RouteMode;
   /** True where only machines have business: whoever asks needs a license, whatever they say they are. */
@@ -102,7 +104,12 @@ function readRoutes(text = ""): readonly Route[] {
       throw new SettingsError(
         `LICET_EDGE_ROUTES: expected <path>=off, observe or enforce, with +machines where only machines ask, got ${entry}`,
       );
-    return { path, mode: mode as RouteMode, isForMachines: machines !== undefined };
+    const compared = routePathOf(path);
+    if (compared === undefined)
+      throw new SettingsError(
+        `LICET_EDGE_ROUTES: expected a path as a request has it, without dot segments, doubled slashes, backslashes and queries, got ${path}`,
+      );
+    return { path: compared, mode: mode as RouteMode, isForMachines: machines !== undefined };
   });
 }
 

@@ -1,28 +1,27 @@
 import {
   type ContentStatus,
   type KeySet,
-  MAX_CONTENT_STATUS_BYTES,
-  MAX_STATUS_LIST_TOKEN_LENGTH,
   type RefreshedDocument,
   type RefusalCode,
   type Result,
   type StatusList,
-  TRUST_SECONDS,
   accept,
-  contentStatusPath,
-  parseInstant,
-  parseJsonObject,
   refuse,
-  verifyContentStatus,
-  verifyKeySet,
-  verifyStatusList,
 } from "@licet/protocol";
+import {
+  KEYS_PATH,
+  type Kind,
+  type Verified,
+  contentStatusKind,
+  keySetKind,
+  pathWithin,
+  pushedContentStatusKind,
+  statusListKind,
+} from "./document-kinds.ts";
 import { type LimitedMap, createLimitedMap } from "./memory.ts";
 import { type EdgePorts, type HeldDocument, readWithin } from "./ports.ts";
 import { type RecentCopies, readHeld, remember } from "./recent-copies.ts";
 
-const KEYS_PATH = "/.well-known/keys.json";
-const MAX_KEY_SET_BYTES = 1_048_576;
 /** After the platform was asked in vain, nobody waits for it for this long where a copy still stands. */
 const HOLD_OFF_MS = 250;
 /** For a document that an unknown key signed, the keys are asked for again this often at most. */
@@ -31,24 +30,11 @@ const KEYS_RETRY_MS = 1_000;
 const MAX_SEQS = 100_000;
 const MAX_RECENT = 10_000;
 
-/** A document as it was verified: `trustedUntil` is its second clock, in seconds. */
-export interface Verified<T> {
-  readonly value: T;
-  readonly seq: number;
-  readonly trustedUntil: number;
-}
-
 /** What is known of a document now. */
 export type DocumentFact<T> =
   | { readonly state: "known"; readonly value: T; readonly trustedUntil: number }
   | { readonly state: "absent" }
   | { readonly state: "missing"; readonly detail: string };
-
-interface Kind<T> {
-  readonly path: string;
-  readonly maxBytes: number;
-  readonly verify: (text: string, keys: KeySet, now: number) => Promise<Result<Verified<T>>>;
-}
 
 export interface DocumentReader {
   readonly keys: () => Promise<DocumentFact<KeySet>>;
@@ -131,53 +117,6 @@ export function createDocumentReader(options: ReaderOptions, memory: ReaderMemor
         : readSigned(reader, statusListKind(uri, path));
     },
     refresh: (documents) => refresh(reader, documents),
-  };
-}
-
-function pathWithin(uri: string, origin: string): string | undefined {
-  const path = uri.slice(origin.length);
-  return uri.startsWith(`${origin}/`) && /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/.test(path) ? path : undefined;
-}
-
-function contentStatusKind(url: string): Kind<ContentStatus> {
-  return {
-    path: contentStatusPath(url),
-    maxBytes: MAX_CONTENT_STATUS_BYTES,
-    verify: async (text, keys, now) => {
-      const status = await verifyContentStatus(text, { url, keys, now });
-      if (!status.ok) return status;
-      const { seq, expires_at } = status.value;
-      return accept({ value: status.value, seq, trustedUntil: parseInstant(expires_at) ?? 0 });
-    },
-  };
-}
-
-function statusListKind(uri: string, path: string): Kind<StatusList> {
-  return {
-    path,
-    maxBytes: MAX_STATUS_LIST_TOKEN_LENGTH,
-    verify: async (text, keys, now) => {
-      const list = await verifyStatusList(text, { uri, keys, now });
-      if (!list.ok) return list;
-      const { seq, iat, exp } = list.value;
-      return accept({ value: list.value, seq, trustedUntil: Math.min(exp, iat + TRUST_SECONDS) });
-    },
-  };
-}
-
-function keySetKind({ origin, allowsTest }: Reader): Kind<KeySet> {
-  return {
-    path: KEYS_PATH,
-    maxBytes: MAX_KEY_SET_BYTES,
-    verify: async (text, _keys, now) => {
-      const document = parseJsonObject(text);
-      if (!document.ok) return document;
-      const keys = await verifyKeySet(document.value, origin, now, { allowTest: allowsTest });
-      if (!keys.ok) return keys;
-      const end = document.value["expires_at"];
-      const trustedUntil = typeof end === "string" ? parseInstant(end) : undefined;
-      return accept({ value: keys.value, seq: keys.value.seq, trustedUntil: trustedUntil ?? now + TRUST_SECONDS });
-    },
   };
 }
 
@@ -393,19 +332,4 @@ function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>>
   if (path === KEYS_PATH) return readKeys(reader);
   if (path.startsWith(STATUS_LISTS)) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
   return readSigned(reader, pushedContentStatusKind(path));
-}
-
-/** A content status whose address is not known beforehand: it says it itself, and must be where that address leads. */
-function pushedContentStatusKind(path: string): Kind<ContentStatus> {
-  return {
-    path,
-    maxBytes: MAX_CONTENT_STATUS_BYTES,
-    verify: async (text, keys, now) => {
-      const document = parseJsonObject(text);
-      const url = document.ok ? document.value["url"] : undefined;
-      return typeof url === "string" && contentStatusPath(url) === path
-        ? contentStatusKind(url).verify(text, keys, now)
-        : refuse("document_invalid", "expected the content status of the address that its path is the hash of");
-    },
-  };
 }

@@ -22,8 +22,8 @@ import {
 } from "./documents.ts";
 import { type Gathered, accessFacts, gatherFacts } from "./gather-facts.ts";
 import { type Identity, identify } from "./identify.ts";
-import { createKeyFinder } from "./key-directory.ts";
-import { type LimitedMap, createLimitedMap } from "./memory.ts";
+import { type DirectoryMemory, createDirectoryMemory, createKeyFinder } from "./key-directory.ts";
+import { createLimitedMap } from "./memory.ts";
 import type { EdgePorts, EdgeRequest } from "./ports.ts";
 import { type EdgeEvent, type ReportMemory, createEventReports, createReportMemory } from "./report-events.ts";
 import { rightsHeaders } from "./rights-policy.ts";
@@ -68,16 +68,14 @@ const NOTHING_GATHERED: Gathered = {
 export interface EdgeMemory {
   readonly reader: ReaderMemory;
   readonly reports: ReportMemory;
-  readonly directoriesTriedAtMs: LimitedMap<number>;
+  readonly directories: DirectoryMemory;
 }
-
-const MAX_DIRECTORIES = 10_000;
 
 export function createEdgeMemory(): EdgeMemory {
   return {
     reader: createReaderMemory(),
     reports: createReportMemory(),
-    directoriesTriedAtMs: createLimitedMap(MAX_DIRECTORIES),
+    directories: createDirectoryMemory(),
   };
 }
 
@@ -85,11 +83,10 @@ export function createEdgeMemory(): EdgeMemory {
 export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMemory = createEdgeMemory()): Edge {
   const documents = createDocumentReader({ ...config, timeoutMs: config.originTimeoutMs, ports }, memory.reader);
   const reports = createEventReports(config, ports, memory.reports);
-  const parts = { config, ports, findKey: createKeyFinder(ports, memory.directoriesTriedAtMs) };
+  const parts = { config, ports, findKey: createKeyFinder(config, ports, memory.directories) };
   const policy = rightsHeaders(config.policy, config.licenseUrl);
   const person: Pass = { kind: "pass", removeFromRequest: [], addToResponse: policy, holdsMs: undefined };
-  const decide = async (request: EdgeRequest): Promise<Verdict> => {
-    const route = routeOf(request.url, config.routes);
+  const decide = async (request: EdgeRequest, route: Route): Promise<Verdict> => {
     if (route.mode === "off") return PLAIN_PASS;
     const identity = await identify(request, parts);
     if (!route.isForMachines && isPerson(identity)) return person;
@@ -107,12 +104,13 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMem
   };
   return {
     decide: async (request) => {
+      const route = routeOf(request.url, config.routes);
       try {
-        return await decide(request);
+        return await decide(request, route);
       } catch (error) {
         const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
         ports.log({ level: "error", message });
-        return { kind: "answer", response: refusalResponse(FAULT, config) };
+        return route.mode === "observe" ? person : { kind: "answer", response: refusalResponse(FAULT, config) };
       }
     },
     refresh: createRefresh({ config, ports, documents }),

@@ -72,11 +72,15 @@ function readLicense(authorization: string | null): Result<string> | undefined {
     : accept(token);
 }
 
+/** Who signed, unless the operator exempts all of them; a set of keys somewhere at an exempt host is not the host's word. */
 function signingAgent(signing: SigningAgent | undefined, { exempt }: EdgeConfig): Agent | undefined {
   if (signing === undefined) return undefined;
-  if (signing.directory === undefined) return UNVERIFIED;
-  const { host, origin } = new URL(signing.directory);
-  return exempt.includes(origin) || exempt.includes(host) ? undefined : { kind: "signature", name: host };
+  if (signing.directories.length === 0) return UNVERIFIED;
+  const others = signing.directories.filter(({ url, isOfOrigin }) => {
+    const { host, origin } = new URL(url);
+    return !isOfOrigin || !(exempt.includes(origin) || exempt.includes(host));
+  });
+  return others[0] === undefined ? undefined : { kind: "signature", name: new URL(others[0].url).host };
 }
 
 /** A certificate says something of those that the operator lists. A revoked one still verifies: both are asked. */

@@ -68,6 +68,13 @@ describe("a crawler", () => {
     expect(expired.headers.get("www-authenticate")).toMatch(/^License error="invalid_token", error_description="/);
   });
 
+  test("that is only observed is let through whatever fails", async () => {
+    const { ask, platform, bearing } = await openWorld({ LICET_EDGE_ROUTES: "/=observe" });
+    await platform.stand.shut();
+    for (const lines of [[GPTBOT], [await bearing()], [["authorization", "License nonsense"] as const]])
+      expect(outcomeOf(await ask(lines))).toEqual({ status: 200 });
+  });
+
   test("of a search engine that the operator exempts is a person", async () => {
     const { ask } = await openWorld({ LICET_EDGE_EXEMPT: "OAI-SearchBot, https://search.example" });
     expect(outcomeOf(await ask([["user-agent", "OAI-SearchBot/1.0"]]))).toEqual({ status: 200 });

@@ -57,6 +57,7 @@ const UPSTREAM_CONNECTIONS = 256;
 export const DEFAULT_CLIENT_CONNECTIONS = 64;
 /** A connection on which nothing moves for so long is cut; a long upload is not. */
 const CLIENT_IDLE_MS = 120_000;
+const MAX_DIRECTORY_CHARACTERS = 4_194_304;
 const FLUSH_MS = 1_000;
 const GRACE_MS = 5_000;
 
@@ -124,6 +125,7 @@ function portsOf({ config, log, nowMs = Date.now }: NodeEdgeOptions): EdgePorts 
     fetch: (url, init) => fetch(url, init),
     fetchPublic: (url, limits) => fetchPublic(url, limits, config.allowedHosts),
     documents: memoryDocuments(),
+    directories: memoryDocuments(MAX_DIRECTORY_CHARACTERS),
     memory: undefined,
     isFirstUse: async (use) => isFirst(use),
     defer: (work) => void work.catch((error: unknown) => log({ level: "error", message: String(error) })),

@@ -73,6 +73,8 @@ export interface EdgePorts {
   /** One request to a URL that a stranger chose, through the guard. Refuses `url_forbidden` and `source_unavailable`. */
   readonly fetchPublic: (url: string, limits: FetchLimits) => Promise<Result<Fetched>>;
   readonly documents: DocumentCache;
+  /** Copies of agents' directories: apart from the platform's documents, since strangers choose their names. */
+  readonly directories: DocumentCache;
   /** How long copies in the isolate's own memory stand for `documents`; undefined where they do not. */
   readonly memory: MemoryLimits | undefined;
   /** True the first time that this proof is used. Asked of proofs that hold, by keys of licenses that hold, and of no others. */

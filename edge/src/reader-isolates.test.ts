@@ -23,6 +23,7 @@ function openIsolate(platform: TestPlatform, documents: DocumentCache, ttlSecond
         fetch: (url, init) => fetch(url, init),
         fetchPublic: () => Promise.reject(new Error("no directory is asked")),
         documents,
+        directories: memoryDocuments(),
         memory: undefined,
         isFirstUse: async () => true,
         defer: () => undefined,

@@ -35,12 +35,25 @@ function isRights(path: string): boolean {
 const NOTHING: Route = { path: "", mode: "off", isForMachines: false };
 
 function longestMatch(path: string, routes: readonly Route[]): Route {
-  const matching = routes.filter((route) => path.startsWith(route.path.toLowerCase()));
+  const matching = routes.filter((route) => path.startsWith(route.path));
   return matching.toSorted((left, right) => right.path.length - left.path.length)[0] ?? NOTHING;
 }
 
 function stricter(left: RouteMode, right: RouteMode): RouteMode {
   return STRICTNESS.indexOf(left) >= STRICTNESS.indexOf(right) ? left : right;
+}
+
+/**
+ * A route's path as paths are compared: its escapes undone, in lower case. Undefined where a request
+ * could not come to it under this name: dot segments, two slashes, a backslash, a query, a fragment,
+ * an escape of an escape, or bytes that are no UTF-8.
+ */
+export function routePathOf(text: string): string | undefined {
+  if (/[\\?#]/.test(text) || !URL.canParse(`https://site.example${text}`)) return undefined;
+  const { pathname } = new URL(`https://site.example${text}`);
+  const path = unescaped(pathname);
+  const isPlain = path === resolved(path) && path === unescaped(text) && !/[%\\\u0000-\u001f\ufffd]/.test(path);
+  return isPlain ? path : undefined;
 }
 
 /** The readings of a path, in lower case: as it is, and with ever more of it undone. */
@@ -56,9 +69,12 @@ function readingsOf(pathname: string): readonly [string, ...string[]] {
   return [plain, ...readings];
 }
 
+/** Escapes undone as the UTF-8 that they are, in lower case. */
 function unescaped(path: string): string {
+  const bytesOf = (escapes: string): Uint8Array =>
+    Uint8Array.from(escapes.slice(1).split("%"), (hex) => Number.parseInt(hex, 16));
   return path
-    .replace(/%([0-9a-f]{2})/g, (_escape, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    .replace(/(?:%[0-9a-f]{2})+/gi, (escapes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOf(escapes)))
     .toLowerCase();
 }
 

@@ -31,6 +31,25 @@ describe("an agent that signs with a library of others", () => {
     expect(outcomeOf(await signed())).toEqual({ status: 200 });
   });
 
+  test("is an agent where not all of its directories are exempt, or only a set of keys at an exempt host is", async () => {
+    const [agent, other] = await Promise.all([openAgent(), openAgent(privateKey("stranger"))]);
+    const settings = { LICET_ALLOW_HOSTS: `${agent.host} ${other.host}`, LICET_EDGE_EXEMPT: agent.host };
+    const { ask } = await openSigned(settings, agent);
+    await agent.stand.answer({ "/jwks": { body: JSON.stringify({ keys: [agent.publicKey] }) } });
+    expect(outcomeOf(await ask(await agent.sign()))).toEqual({ status: 200 });
+    const keys = { agent: `sig="${agent.stand.origin}/jwks";type=jwks_uri` };
+    expect(outcomeOf(await ask(await agent.sign(keys)))).toEqual(IDENTIFIED);
+    const agents = `sig="${agent.stand.origin}", two="${other.stand.origin}"`;
+    const first = Object.fromEntries(await agent.sign({ agent: agents }));
+    const second = Object.fromEntries(
+      await other.sign({ agent: agents, fields: ["@authority", 'signature-agent;key="two"'] }),
+    );
+    const both = ["signature", "signature-input"].map(
+      (name) => [name, `${first[name]}, ${second[name]?.replace(/^sig=/, "two=")}`] as const,
+    );
+    expect(outcomeOf(await ask([PERSON, ["signature-agent", agents], ...both]))).toEqual(IDENTIFIED);
+  });
+
   test("is known each time that it sends the same signature", async () => {
     const { ask, agent } = await openSigned();
     const lines = await agent.sign();
@@ -231,6 +250,37 @@ describe("a license that is bound to a key", () => {
 });
 
 describe("a directory", () => {
+  test("at the platform's own address is no agent's, whatever stands there", async () => {
+    const { platform, agent } = await openSigned();
+    const keys = JSON.stringify({ keys: [agent.publicKey] });
+    await platform.publish({
+      [DIRECTORY_PATH]: {
+        headers: { "content-type": "application/http-message-signatures-directory+json" },
+        body: keys,
+      },
+      "/jwks": { body: keys },
+    });
+    const { ask, bearing } = await openWorld({
+      LICET_ORIGIN: platform.origin,
+      LICET_ALLOW_HOSTS: new URL(platform.origin).host,
+    });
+    const license = await bearing({ iss: platform.origin, cnf: { jkt: agent.keyId } });
+    for (const named of [`sig="${platform.origin}"`, `sig="${platform.origin}/jwks";type=jwks_uri`]) {
+      const lines = await agent.sign({ agent: named, headers: [license], also: ["authorization"] });
+      expect(outcomeOf(await ask(lines))).toEqual(UNPROVEN);
+    }
+  });
+
+  test("with a query is not asked, and no host is asked on and on", async () => {
+    const { ask, agent } = await openSigned();
+    const asked = async (): Promise<number> => (await agent.stand.requests()).length;
+    const named = (path: string) => agent.sign({ agent: `sig="${agent.stand.origin}${path}";type=jwks_uri` });
+    await ask(await named("/jwks?1"));
+    expect(await asked()).toBe(0);
+    for (let at = 0; at < 14; at += 1) await ask(await named(`/jwks/${at}`));
+    expect(await asked()).toBe(10);
+  });
+
   test.each([
     "http://127.0.0.1:1",
     "https://127.0.0.1",
@@ -278,7 +328,7 @@ describe("a directory", () => {
 
   test.each([
     ["a key whose time is over", { exp: now() - 1 }],
-    ["a key whose time has not come", { nbf: now() + 60 }],
+    ["a key whose time has not come", { nbf: now() + 600 }],
     ["a key whose time in milliseconds is over", { exp: (now() - 1) * 1_000 }],
     ["a private key", { d: "AAAA" }],
     ["another key under this name", { x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }],

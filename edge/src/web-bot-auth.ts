@@ -9,7 +9,7 @@ import {
   verifySignature,
 } from "@licet/protocol";
 import { type InnerList, type Item, isInnerList, parseItem } from "structured-headers";
-import { type AgentMember, type FindKey, directoryUrlOf } from "./key-directory.ts";
+import { type AgentMember, type Directory, type FindKey, directoryOf } from "./key-directory.ts";
 import type { ProofUse } from "./memory.ts";
 import type { EdgeRequest } from "./ports.ts";
 import { type Component, parsedDictionary, readComponents, signatureBase, textOf } from "./signature-base.ts";
@@ -36,13 +36,13 @@ interface SignedBy {
   readonly nonce: string | undefined;
   readonly alg: string | undefined;
   /** Where its key is; undefined when the request names no place that is looked up here. */
-  readonly directory: string | undefined;
+  readonly directory: Directory | undefined;
 }
 
-/** Who signed: the directory that lists the key, once both are known. */
+/** Who signed: the directories that list the keys, once both are known. */
 export interface SigningAgent {
-  /** The URL of the directory, or undefined where it could not be read: then nobody is identified. */
-  readonly directory: string | undefined;
+  /** None where they could not be read: then nobody is identified. */
+  readonly directories: readonly Directory[];
   /** Where the signature also covers `authorization`, has a nonce and is fresh: it shows that whoever asks holds the key. */
   readonly proof: ProofUse | undefined;
 }
@@ -77,7 +77,7 @@ export async function verifyAgentSignatures(
   if (new Set(proofs.map(({ holder }) => holder)).size > 1)
     return refuse("credentials_contradictory", "expected signatures over Authorization by one key, got several");
   return accept({
-    directory: agents.find(({ directory }) => directory !== undefined)?.directory,
+    directories: agents.flatMap(({ directories }) => directories),
     proof: proofs[0],
   });
 }
@@ -169,7 +169,7 @@ function readSignature(
     expires,
     nonce,
     alg: textOf(input[1].get("alg")),
-    directory: member === undefined ? undefined : directoryUrlOf(member),
+    directory: member === undefined ? undefined : directoryOf(member),
   });
 }
 
@@ -186,13 +186,13 @@ function memberOf({ key }: Component, members: ReadonlyMap<string, AgentMember>)
 async function verifyOne(request: EdgeRequest, signed: SignedBy, check: SignatureCheck): Promise<Result<SigningAgent>> {
   const usable = checkUse(signed, check.now);
   if (!usable.ok) return usable;
-  if (signed.directory === undefined) return accept({ directory: undefined, proof: undefined });
-  const search = await check.findKey(signed.directory, signed.keyId);
-  if (search.kind === "unreachable") return accept({ directory: undefined, proof: undefined });
-  if (search.kind === "unlisted") return invalid(`${signed.directory} lists no key ${signed.keyId}`);
+  if (signed.directory === undefined) return accept({ directories: [], proof: undefined });
+  const search = await check.findKey(signed.directory.url, signed.keyId);
+  if (search.kind === "unreachable") return accept({ directories: [], proof: undefined });
+  if (search.kind === "unlisted") return invalid(`${signed.directory.url} lists no key ${signed.keyId}`);
   const verified = await verifyBytes(request, signed, search.jwk);
   if (!verified.ok) return verified;
-  return accept({ directory: signed.directory, proof: proofOf(signed, check.now) });
+  return accept({ directories: [signed.directory], proof: proofOf(signed, check.now) });
 }
 
 /** What is asked of every signature before its key is looked for. */

@@ -40,6 +40,8 @@ interface WorkerRequest extends Request {
 const MEMORY = { dueMs: 250, maxMs: 1_000 };
 /** A copy is in the cache for as long as the longest second clock; each is judged by its own. */
 const KEEP_SECONDS = 86_400;
+/** The platform where none can be read from the settings: nothing is known, and nobody is asked (RFC 2606). */
+const NOWHERE = "https://licet.invalid";
 const FETCHED_AT = "x-licet-fetched-at";
 const HELD_ETAG = "x-licet-etag";
 const FLUSH_AFTER_MS = 1_000;
@@ -58,13 +60,37 @@ function isolateOf(env: Env): Isolate {
   const known = isolates.get(env);
   if (known !== undefined) return known;
   const isolate: Isolate = {
-    config: readEdgeConfig(env),
+    config: readConfig(env),
     memory: createEdgeMemory(),
     isFirstHere: createSeen(Date.now),
     flushDueMs: 0,
   };
   isolates.set(env, isolate);
   return isolate;
+}
+
+/**
+ * The settings, or what can be used of them: a slip in one must not take the site away from people,
+ * and machines are then let through where the routes say that they are observed, and nowhere else.
+ */
+function readConfig(env: Env): EdgeConfig {
+  try {
+    return readEdgeConfig(env);
+  } catch (error) {
+    console.error(JSON.stringify({ level: "error", message: `the settings cannot be used: ${String(error)}` }));
+  }
+  const { LICET_ORIGIN, LICET_EDGE_ROUTES } = env;
+  for (const settings of [
+    { LICET_ORIGIN, LICET_EDGE_ROUTES },
+    { LICET_ORIGIN: NOWHERE, LICET_EDGE_ROUTES },
+    { LICET_ORIGIN },
+  ])
+    try {
+      return readEdgeConfig(settings);
+    } catch {
+      // Less of them may do.
+    }
+  return readEdgeConfig({ LICET_ORIGIN: NOWHERE });
 }
 
 /** Cloudflare's cache of this place, which a purge by tag or URL empties; and which says itself what it holds. */
@@ -74,7 +100,15 @@ function cacheApi(): Cache {
 
 /** Copies under their own URL and the platform's tags, so that the platform's purges are the refresh. */
 function cachedDocuments({ address }: EdgeConfig): DocumentCache {
-  const urlOf = (key: string): string => (key.startsWith("/") ? `${address}${key}` : key);
+  return cachedUnder((path) => `${address}${path}`);
+}
+
+/** Copies of what strangers name, each under a name that no document of the platform has. */
+function cachedDirectories({ address }: EdgeConfig): DocumentCache {
+  return cachedUnder((url) => `${address}/.well-known/licet-edge-directories/${sha256Hex(url)}`);
+}
+
+function cachedUnder(urlOf: (key: string) => string): DocumentCache {
   return {
     read: async (key) => {
       const found = await cacheApi().match(urlOf(key));
@@ -129,6 +163,7 @@ function portsOf(isolate: Isolate, context: WorkerContext): EdgePorts {
       }
     },
     documents: cachedDocuments(config),
+    directories: cachedDirectories(config),
     memory: MEMORY,
     isFirstUse: (use) => isFirstUse(isolate, use),
     defer: (work) => context.waitUntil(work),
