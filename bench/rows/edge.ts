@@ -121,6 +121,7 @@ function edgeOf(origin: string): Edge {
     fetch: (url, init) => fetch(url, init),
     fetchPublic: () => Promise.reject(new Error("expected no directory to be asked for")),
     documents: memoryDocuments(),
+    directories: memoryDocuments(),
     memory: undefined,
     isFirstUse: async () => true,
     defer: (work) => void work.catch(() => undefined),

@@ -60,6 +60,7 @@ function openEdge(platform: TestPlatform, documents: DocumentCache, clock: Clock
     fetch: (url, init) => fetch(url, init),
     fetchPublic: () => Promise.reject(new Error("expected no directory to be asked for")),
     documents,
+    directories: memoryDocuments(),
     memory: MEMORY,
     isFirstUse: async () => true,
     defer: (work) => void work.catch(() => undefined),
