@@ -65,6 +65,7 @@ function startSender(ctx: Context, adapter: PurgeAdapter): Sender {
   const state = { isWanted: false, isStopped: false };
   let running: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let timerEndsMs = Number.POSITIVE_INFINITY;
 
   function wake(): void {
     state.isWanted = true;
@@ -95,6 +96,9 @@ function startSender(ctx: Context, adapter: PurgeAdapter): Sender {
     if (claim.nextAtMs !== undefined) wakeIn(claim.nextAtMs - nowMs);
     if (claim.parts.length === 0) return false;
     const sending = sendClaim(ctx, adapter, claim)
+      .then((againAtMs) => {
+        if (againAtMs !== undefined) wakeIn(againAtMs - ctx.clock.nowMs());
+      })
       .catch((error: unknown) =>
         ctx.log.error({ target: adapter.target, error: String(error) }, "a purge could not be recorded"),
       )
@@ -104,9 +108,16 @@ function startSender(ctx: Context, adapter: PurgeAdapter): Sender {
     return true;
   }
 
+  /** The earliest of the instants that were asked for; the sweep wakes for the others. */
   function wakeIn(ms: number): void {
+    const waitMs = Math.max(GATHER_MS, ms);
+    if (state.isStopped || performance.now() + waitMs >= timerEndsMs) return;
     clearTimeout(timer);
-    timer = setTimeout(wake, Math.max(GATHER_MS, ms));
+    timerEndsMs = performance.now() + waitMs;
+    timer = setTimeout(() => {
+      timerEndsMs = Number.POSITIVE_INFINITY;
+      wake();
+    }, waitMs);
   }
 
   return {

@@ -13,11 +13,12 @@ import { varnishAdapterOf } from "./varnish-adapter.ts";
 /** A site behind the cache: what it answers, for how long, and under which tags. */
 async function startSite() {
   const answers = new Map<string, readonly string[]>();
+  const lines = new Map<string, string[]>();
   let count = 0;
   const server = createServer((incoming, response) => {
     const tags = answers.get(incoming.url ?? "") ?? [];
     count += 1;
-    const cacheTag = tags.length === 0 ? {} : { "cache-tag": tags.join(",") };
+    const cacheTag = tags.length === 0 ? {} : { "cache-tag": lines.get(incoming.url ?? "") ?? tags.join(",") };
     response.writeHead(200, { "cache-control": "public, max-age=3600", ...cacheTag }).end(`answer ${count}`);
   });
   server.listen(0, "127.0.0.1");
@@ -25,7 +26,17 @@ async function startSite() {
   afterAll(() => void server.close());
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  return { host: "127.0.0.1", port, tag: (path: string, tags: readonly string[]) => answers.set(path, tags) };
+  return {
+    host: "127.0.0.1",
+    port,
+    tag: (path: string, tags: readonly string[]) => answers.set(path, tags),
+    /** The same as header lines that a site writes by itself. */
+    tagIn: (path: string, headers: readonly string[]) => {
+      answers.set(path, headers);
+      lines.set(path, [...headers]);
+    },
+    requests: () => count,
+  };
 }
 
 describe.skipIf(!hasVarnish)("a real Varnish (apt-get install varnish, where these are skipped)", async () => {
@@ -64,6 +75,30 @@ describe.skipIf(!hasVarnish)("a real Varnish (apt-get install varnish, where the
     expect(await varnish.get(pageUrl)).toMatchObject({ isHit: true });
   });
 
+  test("finds a tag after a comma and a space, with a tab beside it, and on a second line of the header", async () => {
+    const spelled = (tag: string): readonly (readonly string[])[] => [
+      [`one, ${tag}`],
+      [`one, ${tag}, two`],
+      [`${tag} , one`],
+      [`one,\t${tag}\t,two`],
+      ["one, two", `three, ${tag}`],
+      [tag, "one"],
+    ];
+    const paths = spelled("licet-spelled").map((headers) => {
+      const path = uniqueId("/spelled-");
+      site.tagIn(path, headers);
+      return `http://site.example${path}`;
+    });
+    const [longer, beside] = [uniqueId("/longer-"), uniqueId("/beside-")];
+    site.tagIn(longer, ["one, licet-spelled-longer, not-licet-spelled"]);
+    site.tagIn(beside, ["one, two", "licet spelled"]);
+    const others = [longer, beside].map((path) => `http://site.example${path}`);
+    for (const url of [...paths, ...others]) await cache(url);
+    expect(await varnish.send("BAN", "/", { "x-licet-tags": "nothing|licet-spelled" })).toMatchObject({ status: 200 });
+    for (const url of paths) expect([url, (await varnish.get(url)).isHit]).toEqual([url, false]);
+    for (const url of others) expect([url, (await varnish.get(url)).isHit]).toEqual([url, true]);
+  });
+
   test("forgets the copy at a work's own address, also where the site sets no tags", async () => {
     const collection = await publishCollection(platform, 1);
     const path = uniqueId("/untagged-");
@@ -74,6 +109,17 @@ describe.skipIf(!hasVarnish)("a real Varnish (apt-get install varnish, where the
     await untilConfirmed(platform, await withdraw(platform, collection, contentId));
     expect(await varnish.get(canonical_url)).toMatchObject({ isHit: false });
     expect(await varnish.get(`https://other.example${path}`)).toMatchObject({ isHit: true });
+  });
+
+  test("is asked itself about an address whose path begins like another host, and nobody else is", async () => {
+    const collection = await publishCollection(platform, 1);
+    const elsewhere = await startSite();
+    const canonical_url = `https://works.example//127.0.0.1:${elsewhere.port}/${uniqueId("led-away-")}?page=1`;
+    const [contentId = ""] = await registerWorks(platform, collection.creator.creatorId, 1, { canonical_url });
+    await cache(canonical_url);
+    await untilConfirmed(platform, await withdraw(platform, collection, contentId));
+    expect(await varnish.get(canonical_url)).toMatchObject({ isHit: false });
+    expect(elsewhere.requests()).toBe(0);
   });
 
   test("purges again five seconds later what was filled from an old copy meanwhile", async () => {
