@@ -60,6 +60,7 @@ export function createLoad({ edge, works, standing }: PropagationStage, perSecon
   const underWay = new Set<Promise<unknown>>();
   let startedMs = performance.now();
   let endedMs: number | undefined;
+  const isOver = (): boolean => endedMs !== undefined;
   let sending: Promise<void> | undefined;
 
   async function ask(path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> {
@@ -101,7 +102,7 @@ export function createLoad({ edge, works, standing }: PropagationStage, perSecon
   }
 
   async function keepSending(): Promise<void> {
-    for (let index = 0; endedMs === undefined; index += 1) {
+    for (let index = 0; !isOver(); index += 1) {
       const dueMs = startedMs + (index * 1_000) / perSecond;
       await sleep(Math.max(0, dueMs - performance.now()));
       if (underWay.size >= MAX_UNDER_WAY) continue;

@@ -63,9 +63,8 @@ async function measureVariant(settings: BenchSettings, variant: Variant, size: S
     const result = await runPropagation(stage, plan, given.signal);
     return rowOf({ variant, size, plan, result, engine: stage.platform.engine });
   } catch (error) {
-    throw new Error(
-      `${variant.host}${MISHAP_WORDS[mishap]}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${variant.host}${MISHAP_WORDS[mishap]}: ${reason}`, { cause: error });
   } finally {
     clearTimeout(timer);
     given.abort();
