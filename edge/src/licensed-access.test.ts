@@ -156,7 +156,9 @@ describe("what is said of a work that the platform knows", () => {
     const { ask, platform } = await openWorld(OPEN);
     const said = async () => (await ask([PERSON])).headers.get("content-usage");
     const reserved = "train-ai=n, ai-use=n";
-    const until = (expected: string) => expect.poll(said, { timeout: 15_000, interval: 200 }).toBe(expected);
+    const until = async (expected: string): Promise<void> => {
+      await expect.poll(said, { timeout: 15_000, interval: 200 }).toBe(expected);
+    };
     await until(reserved);
     const grants = [platform.grant({ scope: ["training", "fine_tuning", "commercial"] })];
     await platform.publishContent({ grants }, { seq: 2 });

@@ -201,7 +201,7 @@ const SAID_BY_CLOUDFLARE: readonly string[] = ["x-forwarded-for", "x-forwarded-p
 async function askUpstream(request: Request, env: Env, { removeFromRequest, holdsMs }: Pass): Promise<Response> {
   const headers = new Headers(request.headers);
   for (const name of removeFromRequest) headers.delete(name);
-  for (const name of [...headers.keys()])
+  for (const name of request.headers.keys())
     if (namesOtherAddress(name) || (saysWhoSent(name) && !SAID_BY_CLOUDFLARE.includes(name))) headers.delete(name);
   // A WebSocket would stay open beyond the clock that let it through, and no Worker is there to cut it.
   if (holdsMs !== undefined) headers.delete("upgrade");
