@@ -1,6 +1,6 @@
 import { REFUSALS, type Refusal, problemOf } from "@licet/protocol";
 import type { EdgeConfig } from "./config.ts";
-import { licenseLink } from "./rights-policy.ts";
+import { licenseLink, licenseUrlOf } from "./rights-policy.ts";
 
 /** After a fact that was missing: the platform is asked again by then. */
 const RETRY_AFTER_SECONDS = 2;
@@ -26,14 +26,15 @@ const CRAWLER_ERRORS: Readonly<Record<string, string>> = {
 const ACCEPT_SIGNATURE =
   'sig=("@authority" "signature-agent";key="sig" "authorization");created;expires;keyid;nonce;tag="web-bot-auth"';
 
-/** A refusal as the world sees it: a problem document that says what to do next, never to be stored. */
-export function refusalResponse(refusal: Refusal, config: EdgeConfig): Response {
+/** A refusal as the world sees it: a problem document that says what to do next, never to be stored; `url` is what was asked for, where that is known. */
+export function refusalResponse(refusal: Refusal, config: EdgeConfig, url?: string): Response {
+  const licenseUrl = licenseUrlOf(config, url);
   const { status, fix } = REFUSALS[refusal.code];
-  const body = { ...problemOf(refusal, config.origin), next: fix, license: config.licenseUrl };
+  const body = { ...problemOf(refusal, config.origin), next: fix, license: licenseUrl };
   const headers = new Headers({
     "content-type": "application/problem+json",
     "cache-control": "no-store",
-    link: licenseLink(config.licenseUrl),
+    link: licenseLink(licenseUrl),
   });
   if (status === 503) headers.set("retry-after", String(RETRY_AFTER_SECONDS));
   if (status === 401 || status === 403) {

@@ -1,5 +1,4 @@
-import { isOrigin, isWebUrl } from "@licet/protocol";
-import type { RightsPolicy } from "./rights-policy.ts";
+import { type AiprefLabel, isOrigin, isWebUrl } from "@licet/protocol";
 import { routePathOf } from "./routes.ts";
 
 /** What is done on a route: nothing, tell what would be refused, or refuse it. */
@@ -26,9 +25,10 @@ export interface EdgeConfig {
   /** Where it is reached, when that is another address than the one it signs with. */
   readonly address: string;
   readonly routes: readonly Route[];
-  readonly policy: RightsPolicy;
-  /** Where a license is had: the `Link` with `rel="license"`. */
-  readonly licenseUrl: string;
+  /** What the operator opens to everybody where no work that the platform knows says otherwise. */
+  readonly policy: readonly AiprefLabel[];
+  /** Where a license is had, in place of the platform's RSL documents. */
+  readonly licenseUrl: string | undefined;
   /** `USD 0.01`: what a request costs, as crawlers read it. */
   readonly crawlerPrice: string | undefined;
   /** Product tokens and directories that are no agents here, such as those of search engines. */
@@ -62,8 +62,9 @@ export function readEdgeConfig(settings: Settings): EdgeConfig {
     throw new SettingsError(`LICET_ORIGIN: expected an origin such as https://licet.example.org, got ${origin}`);
   const address = settings["LICET_EDGE_ORIGIN_ADDRESS"] || origin;
   if (!isOrigin(address)) throw new SettingsError(`LICET_EDGE_ORIGIN_ADDRESS: expected an origin, got ${address}`);
-  const licenseUrl = settings["LICET_EDGE_LICENSE_URL"] || `${origin}/license.xml`;
-  if (!isWebUrl(licenseUrl)) throw new SettingsError(`LICET_EDGE_LICENSE_URL: expected a URL, got ${licenseUrl}`);
+  const licenseUrl = settings["LICET_EDGE_LICENSE_URL"] || undefined;
+  if (licenseUrl !== undefined && !isWebUrl(licenseUrl))
+    throw new SettingsError(`LICET_EDGE_LICENSE_URL: expected a URL, got ${licenseUrl}`);
   return {
     origin,
     address,
@@ -113,14 +114,14 @@ function readRoutes(text = ""): readonly Route[] {
   });
 }
 
-function readPolicy(settings: Settings): RightsPolicy {
-  const yes = (name: string, standard: "yes" | "no"): boolean =>
-    (oneOf(settings, name, ["yes", "no"]) ?? standard) === "yes";
-  return {
-    train: yes("LICET_EDGE_AI_TRAIN", "no"),
-    input: yes("LICET_EDGE_AI_INPUT", "no"),
-    search: yes("LICET_EDGE_SEARCH", "yes"),
-  };
+const POLICY = [
+  ["train-ai", "LICET_EDGE_AI_TRAIN"],
+  ["ai-use", "LICET_EDGE_AI_INPUT"],
+  ["search", "LICET_EDGE_SEARCH"],
+] as const satisfies readonly (readonly [AiprefLabel, string])[];
+
+function readPolicy(settings: Settings): readonly AiprefLabel[] {
+  return POLICY.filter(([, name]) => oneOf(settings, name, ["yes", "no"]) === "yes").map(([label]) => label);
 }
 
 function oneOf<const T extends string>(settings: Settings, name: string, choices: readonly T[]): T | undefined {

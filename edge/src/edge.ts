@@ -1,9 +1,11 @@
 import {
   type AccessDecision,
+  type ContentFact,
   type EdgeRefresh,
   type Refusal,
   type Result,
   accept,
+  cacheTags,
   decideAccess,
   formatInstant,
   normaliseContentUrl,
@@ -26,7 +28,7 @@ import { type DirectoryMemory, createDirectoryMemory, createKeyFinder } from "./
 import { createLimitedMap } from "./memory.ts";
 import type { EdgePorts, EdgeRequest } from "./ports.ts";
 import { type EdgeEvent, type ReportMemory, createEventReports, createReportMemory } from "./report-events.ts";
-import { rightsHeaders } from "./rights-policy.ts";
+import { licenseUrlOf, openAt, rightsHeaders } from "./rights-policy.ts";
 import { routeOf } from "./routes.ts";
 
 /** What becomes of a request: an answer in place of the site's, or the site's with some headers more. */
@@ -84,23 +86,30 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMem
   const documents = createDocumentReader({ ...config, timeoutMs: config.originTimeoutMs, ports }, memory.reader);
   const reports = createEventReports(config, ports, memory.reports);
   const parts = { config, ports, findKey: createKeyFinder(config, ports, memory.directories) };
-  const policy = rightsHeaders(config.policy, config.licenseUrl);
-  const person: Pass = { kind: "pass", removeFromRequest: [], addToResponse: policy, holdsMs: undefined };
+  const passOf = ({ request, content, now }: Passing): Pass => {
+    const open = openAt(config.policy, content, now);
+    const addToResponse = rightsHeaders(open, licenseUrlOf(config, request.url));
+    return { kind: "pass", removeFromRequest: [], addToResponse, holdsMs: undefined };
+  };
   const decide = async (request: EdgeRequest, route: Route): Promise<Verdict> => {
     if (route.mode === "off") return PLAIN_PASS;
     const identity = await identify(request, parts);
-    if (!route.isForMachines && isPerson(identity)) return person;
     const now = Math.floor(ports.nowMs() / 1_000);
-    const gathered =
-      identity.refused === undefined
-        ? await gatherFacts(documents, { url: request.url, identity, now, isFirstUse: ports.isFirstUse })
-        : NOTHING_GATHERED;
+    const gather = (): Promise<Gathered> =>
+      gatherFacts(documents, { url: request.url, identity, now, isFirstUse: ports.isFirstUse });
+    if (!route.isForMachines && isPerson(identity)) {
+      // Only where something is opened does it matter which work this is.
+      const { content } = config.policy.length === 0 ? NOTHING_GATHERED : await soon(gather(), ports);
+      return passOf({ request, content, now });
+    }
+    const gathered = identity.refused === undefined ? await gather() : NOTHING_GATHERED;
     const decision = decideAccess(accessFacts(gathered, identity, route.isForMachines), now);
     reports.add(eventOf({ request, route, identity, gathered, decision, now }));
     if (decision.kind === "refuse" && route.mode === "enforce")
-      return { kind: "answer", response: refusalResponse(decision.refusal, config) };
+      return { kind: "answer", response: refusalResponse(decision.refusal, config, request.url) };
     const holdsMs = route.mode === "enforce" ? config.ttlSeconds * 1_000 : undefined;
-    return identity.license === undefined ? { ...person, holdsMs } : { ...licensedPass(policy), holdsMs };
+    const pass = { ...passOf({ request, content: gathered.content, now }), holdsMs };
+    return identity.license === undefined ? pass : licensedPass(pass, gathered.contentId);
   };
   return {
     decide: async (request) => {
@@ -110,7 +119,9 @@ export function createEdge(config: EdgeConfig, ports: EdgePorts, memory: EdgeMem
       } catch (error) {
         const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
         ports.log({ level: "error", message });
-        return route.mode === "observe" ? person : { kind: "answer", response: refusalResponse(FAULT, config) };
+        return route.mode === "observe"
+          ? PLAIN_PASS
+          : { kind: "answer", response: refusalResponse(FAULT, config, request.url) };
       }
     },
     refresh: createRefresh({ config, ports, documents }),
@@ -123,14 +134,37 @@ function isPerson({ refused, license, agent, purpose }: Identity): boolean {
   return refused === undefined && license === undefined && agent === undefined && purpose === undefined;
 }
 
-/** What one may have is not for a cache to give to others, and the license not for the site to see. */
-function licensedPass(policy: readonly (readonly [string, string])[]): Pass {
+/** What one may have is not for a cache to give to others, one that does so all the same forgets it by its tags; and the license is not for the site to see. */
+function licensedPass({ addToResponse, ...pass }: Pass, contentId: string | undefined): Pass {
+  const tags = contentId === undefined ? [] : [cacheTags.contents, cacheTags.content(contentId)];
   return {
-    kind: "pass",
+    ...pass,
     removeFromRequest: ["authorization", "dpop"],
-    addToResponse: [...policy, ["cache-control", "private"]],
-    holdsMs: undefined,
+    addToResponse: [...addToResponse, ["cache-control", "private"], ...tags.map((tag) => ["cache-tag", tag] as const)],
   };
+}
+
+interface Passing {
+  readonly request: EdgeRequest;
+  readonly content: ContentFact;
+  readonly now: number;
+}
+
+/** A person's page waits this long, and no longer, for what may be said beside it. */
+const PATIENCE_MS = 100;
+
+async function soon(gathering: Promise<Gathered>, { defer }: EdgePorts): Promise<Gathered> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<Gathered>((resolve) => {
+    timer = setTimeout(() => resolve(NOTHING_GATHERED), PATIENCE_MS);
+  });
+  const gathered = gathering.catch(() => NOTHING_GATHERED);
+  defer(gathered);
+  try {
+    return await Promise.race([gathered, patience]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const MAX_AGENT_NAME = 200;

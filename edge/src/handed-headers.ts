@@ -74,12 +74,15 @@ export function headersForSite(rawHeaders: readonly string[], { url, framing, se
   ];
 }
 
-/** The site's headers for whoever asked: those that are added replace the site's of the same name, but `link`, which stands beside it. */
+/** Headers that say one more thing and take back none. */
+export const STANDS_BESIDE: readonly string[] = ["link", "cache-tag"];
+
+/** The site's headers for whoever asked: those that are added replace the site's of the same name, but those that stand beside it. */
 export function headersOfAnswer(
   rawHeaders: readonly string[],
   added: readonly (readonly [string, string])[],
 ): string[] {
-  const replaced = new Set(added.map(([name]) => name).filter((name) => name !== "link"));
+  const replaced = new Set(added.map(([name]) => name).filter((name) => !STANDS_BESIDE.includes(name)));
   return [...keptHeaders(rawHeaders, (name) => !replaced.has(name)), ...added.flat()];
 }
 

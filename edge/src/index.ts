@@ -10,4 +10,3 @@ export type {
   HeldDocument,
   LogEntry,
 } from "./ports.ts";
-export type { RightsPolicy } from "./rights-policy.ts";

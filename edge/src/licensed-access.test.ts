@@ -1,4 +1,4 @@
-import { STATUS, parseJsonObject, sha256Hex } from "@licet/protocol";
+import { STATUS, cacheTags, parseJsonObject, sha256Hex } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
 import { PLACES, WORK_URL } from "./testing/test-platform.ts";
 import { IN_WORKERD } from "./testing/test-edge.ts";
@@ -126,23 +126,77 @@ describe("a person", () => {
     expect(Object.fromEntries(headers)).toMatchObject({
       "content-type": "text/html",
       "cache-control": "max-age=60",
-      "content-usage": "train-ai=n, search=y",
-      "content-signal": "search=yes, ai-input=no, ai-train=no",
+      "content-usage": "train-ai=n, ai-use=n",
+      "content-signal": "ai-train=no, ai-input=no",
       "tdm-reservation": "1",
       link: '<https://works.example/license.xml>; rel="license"; type="application/rsl+xml"',
     });
   });
 
   test("of another policy sees that one, and the site's own links beside ours", async () => {
-    const { ask, site } = await openWorld({ LICET_EDGE_AI_TRAIN: "yes", LICET_EDGE_SEARCH: "no" });
+    const world = await openWorld({ LICET_EDGE_AI_TRAIN: "yes", LICET_EDGE_SEARCH: "yes" });
+    const { platform, ask, site } = world;
+    await platform.publish({ "*": { status: 404 } });
     await site.answer({ "/": { body: PAGE, headers: { link: "</style.css>; rel=preload", "tdm-reservation": "1" } } });
+    // The first may come before it is known that this is no work.
+    const said = async () => {
+      const { headers } = await ask([PERSON], "/");
+      return [headers.get("content-usage"), headers.get("tdm-reservation")];
+    };
+    await expect.poll(said, { timeout: 10_000 }).toEqual(["train-ai=y, ai-use=n, search=y", "0"]);
     const { headers } = await ask([PERSON], "/");
-    expect([headers.get("content-usage"), headers.get("tdm-reservation")]).toEqual(["train-ai=y, search=n", "0"]);
     expect(headers.get("link")).toMatch(/^<\/style\.css>; rel=preload, <.*>; rel="license"/);
   });
 });
 
+describe("what is said of a work that the platform knows", () => {
+  const OPEN = { LICET_EDGE_AI_TRAIN: "yes", LICET_EDGE_SEARCH: "yes", LICET_EDGE_TTL_SECONDS: "1" };
+
+  test("opens no more than a consent that stands does, and nothing where it cannot be told", async () => {
+    const { ask, platform } = await openWorld(OPEN);
+    const said = async () => (await ask([PERSON])).headers.get("content-usage");
+    const reserved = "train-ai=n, ai-use=n";
+    const until = async (expected: string): Promise<void> => {
+      await expect.poll(said, { timeout: 15_000, interval: 200 }).toBe(expected);
+    };
+    await until(reserved);
+    const grants = [platform.grant({ scope: ["training", "fine_tuning", "commercial"] })];
+    await platform.publishContent({ grants }, { seq: 2 });
+    await until("train-ai=y, ai-use=n");
+    await platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 2 });
+    await until(reserved);
+    await platform.publishList({}, { seq: 3 });
+    await until("train-ai=y, ai-use=n");
+    await platform.publish({ "/status-lists/1": { status: 500 } });
+    await platform.publishContent({ grants: [] }, { seq: 3 });
+    await until(reserved);
+  });
+
+  test("keeps no page of a person waiting for a platform that does not answer", async () => {
+    const { ask, platform } = await openWorld({ ...OPEN, LICET_EDGE_ORIGIN_TIMEOUT_MS: "20000" });
+    for (const path of ["*", "/.well-known/keys.json"])
+      await platform.publish({ [path]: { delayMs: 8_000, body: "late" } });
+    const first = await Promise.race([ask([PERSON]), new Promise((resolve) => setTimeout(resolve, 5_000, "late"))]);
+    expect(first).toMatchObject({ status: 200, text: PAGE });
+  });
+});
+
 describe("a licensed request", () => {
+  test("has the tags by which a cache in front forgets the work, beside the site's own", async () => {
+    const { ask, site, bearing } = await openWorld();
+    await site.answer({ "*": { body: PAGE, headers: { "cache-tag": "own" } } });
+    const tags = (await ask([await bearing()])).headers.get("cache-tag")?.split(/,\s*/);
+    expect(tags).toEqual(["own", cacheTags.contents, cacheTags.content("c_1")]);
+    expect((await ask([PERSON])).headers.get("cache-tag")).toBe("own");
+  });
+
+  test("is told of the license of its host unless the operator says where one is had", async () => {
+    const { ask, platform } = await openWorld();
+    const link = `<${platform.origin}/rights/works.example/license.xml>; rel="license"; type="application/rsl+xml"`;
+    expect((await ask([GPTBOT])).headers.get("link")).toBe(link);
+    expect((await ask([PERSON])).headers.get("link")).toBe(link);
+  });
+
   test("reaches the site without the license, and its answer is for no shared cache", async () => {
     const { ask, site, bearing } = await openWorld();
     const { headers } = await ask([await bearing(), ["x-own", "kept"]]);

@@ -268,7 +268,7 @@ async function handOn(proxy: Proxy, asked: Asked, passing: Passing): Promise<voi
     const { config, log } = proxy.options;
     log({ level: "warn", message: `the site cannot be reached: ${error instanceof Error ? error.message : "?"}` });
     const refusal = { code: "source_unavailable", detail: "the site cannot be reached" } as const;
-    return write(refusalResponse(refusal, config), response, request);
+    return write(refusalResponse(refusal, config, asked.url.href), response, request);
   }
   const headers = headersOfAnswer(upstream.rawHeaders, verdict.addToResponse);
   response.writeHead(upstream.statusCode ?? 502, upstream.statusMessage, headers);

@@ -52,7 +52,7 @@ export function routePathOf(text: string): string | undefined {
   if (/[\\?#]/.test(text) || !URL.canParse(`https://site.example${text}`)) return undefined;
   const { pathname } = new URL(`https://site.example${text}`);
   const path = unescaped(pathname);
-  const isPlain = path === resolved(path) && path === unescaped(text) && !/[%\\\u0000-\u001f\ufffd]/.test(path);
+  const isPlain = path === resolved(path) && path === unescaped(text) && !/[%\\\p{Cc}\ufffd]/u.test(path);
   return isPlain ? path : undefined;
 }
 

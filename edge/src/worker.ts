@@ -2,7 +2,7 @@ import { EDGE_REFRESH_PATH, checkPublicUrl, refuse, sha256Hex, accept } from "@l
 import { refusalResponse } from "./answers.ts";
 import { type EdgeConfig, type Settings, readEdgeConfig } from "./config.ts";
 import { type Edge, type EdgeMemory, type Pass, createEdge, createEdgeMemory } from "./edge.ts";
-import { namesOtherAddress, saysWhoSent } from "./handed-headers.ts";
+import { STANDS_BESIDE, namesOtherAddress, saysWhoSent } from "./handed-headers.ts";
 import { type ProofUse, createSeen } from "./memory.ts";
 import {
   type CertificateFact,
@@ -205,7 +205,7 @@ const SAID_BY_CLOUDFLARE: readonly string[] = ["x-forwarded-for", "x-forwarded-p
 async function askUpstream(request: Request, env: Env, { removeFromRequest, holdsMs }: Pass): Promise<Response> {
   const headers = new Headers(request.headers);
   for (const name of removeFromRequest) headers.delete(name);
-  for (const name of [...headers.keys()])
+  for (const name of request.headers.keys())
     if (namesOtherAddress(name) || (saysWhoSent(name) && !SAID_BY_CLOUDFLARE.includes(name))) headers.delete(name);
   // A WebSocket would stay open beyond the clock that let it through, and no Worker is there to cut it.
   if (holdsMs !== undefined) headers.delete("upgrade");
@@ -220,7 +220,7 @@ function withHeaders(response: Response, added: readonly (readonly [string, stri
   if (response.status === 101 || added.length === 0) return response;
   const changed = new Response(response.body, response);
   for (const [name, value] of added)
-    if (name === "link") changed.headers.append(name, value);
+    if (STANDS_BESIDE.includes(name)) changed.headers.append(name, value);
     else changed.headers.set(name, value);
   return changed;
 }
@@ -231,7 +231,11 @@ export default {
     const isolate = isolateOf(env);
     const { config, memory } = isolate;
     if (new URL(request.url).pathname === EDGE_REFRESH_PATH)
-      return refusalResponse({ code: "not_found", detail: "a Worker is refreshed by purging its cache" }, config);
+      return refusalResponse(
+        { code: "not_found", detail: "a Worker is refreshed by purging its cache" },
+        config,
+        request.url,
+      );
     const edge = createEdge(config, portsOf(isolate, context), memory);
     const certificate = certificateOf(request);
     const asked: EdgeRequest = {

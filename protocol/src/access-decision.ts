@@ -164,6 +164,15 @@ function fallenOf({ dataset_id, dataset, consent, expires_at }: GrantFact, now: 
   return now >= expires_at ? `the consent for the work in ${dataset_id} has expired` : undefined;
 }
 
+/** The grants of a work that stand, by facts that are still to be trusted; none where anything of the work itself is in doubt. */
+export function standingGrants(content: ContentFact, now: number): readonly GrantFact[] {
+  if (content.state !== "known" || now >= content.trusted_until) return [];
+  const isValid = (fact: StatusFact | MissingFact): boolean =>
+    isStatus(fact) && now < fact.trusted_until && fact.value === STATUS.valid;
+  if (!isValid(content.item)) return [];
+  return content.grants.filter((grant) => now < grant.expires_at && standing(grant).every(isValid));
+}
+
 function wordOf(value: number): string {
   return value === STATUS.suspended ? "is suspended" : "was taken back";
 }
