@@ -17,8 +17,7 @@ export function fastlyAdapterOf(outbound: Pick<Outbound, "send">, settings: Fast
     meter: undefined,
     mayHold: (held) => isBelow(domain, held),
     send: async ({ kind, items }: PurgeCall) => {
-      const [url = ""] = items;
-      const path = kind === "tags" ? `/service/${service}/purge` : `/purge/${url.replace(/^https?:\/\//, "")}`;
+      const path = kind === "tags" ? `/service/${service}/purge` : purgePathOf(items);
       const answer = await outbound.send(new URL(path, api).href, {
         method: "POST",
         headers: {
@@ -33,6 +32,12 @@ export function fastlyAdapterOf(outbound: Pick<Outbound, "send">, settings: Fast
       );
     },
   };
+}
+
+/** Read as a URL first: one written with `/../` would lead to another call of the API. */
+function purgePathOf([url = ""]: readonly string[]): string {
+  const { host, pathname, search } = new URL(url);
+  return `/purge/${host}${pathname}${search}`;
 }
 
 /** By key, each key with the id of its purge; by URL `{status: "ok", id}`; errors are `{msg, detail}`. */

@@ -23,6 +23,7 @@ describe("a withdrawal at Fastly", () => {
     const { keys, urls, calls } = fastly.purged();
     expect(keys).toEqual([
       cacheTags.revocations,
+      cacheTags.signals,
       cacheTags.dataset(collection.datasetId),
       cacheTags.content(contentId),
     ]);
@@ -42,7 +43,7 @@ describe("a withdrawal at Fastly", () => {
   });
 
   test("takes 300 keys in two calls of at most 256", async () => {
-    const collection = await publishCollection(platform, 298);
+    const collection = await publishCollection(platform, 297);
     const before = fastly.purged().keys.length;
     const path = `/api/v1/creators/${collection.creator.creatorId}/revocations`;
     const { body } = expectStatus(await platform.operator.post(path, { all: true }), 200);
@@ -61,6 +62,9 @@ test("an answer without an id for every key is no confirmation, and neither is a
   const nowhere = fastlyAdapterOf(outbound, { ...settings, service: "another" });
   expect(await nowhere.send({ kind: "tags", items: ["licet"] })).toMatchObject({ isConfirmed: false });
   expect(nowhere.mayHold("https://www.works.example/1")).toBe(true);
+  const right = fastlyAdapterOf(outbound, settings);
+  await right.send({ kind: "urls", items: [`https://works.example/../../service/${service}/purge_all`] });
+  expect(fastly.purged().urls.at(-1)).toBe(`works.example/service/${service}/purge_all`);
   for (const url of ["https://works.example.evil.example/1", "https://notworks.example/1", "works.example"])
     expect(nowhere.mayHold(url)).toBe(false);
   await outbound.close();

@@ -32,11 +32,14 @@ async function ban(outbound: Pick<Outbound, "send">, base: URL, { items }: Purge
   return send(outbound, base.href, { method: "BAN", headers: { "x-licet-tags": items.join("|") } });
 }
 
-/** Varnish knows an object by its host and path. */
+/** Varnish knows an object by its host and path. The path stays one: `//host/…`, resolved against the base, would lead to that host. */
 async function purge(outbound: Pick<Outbound, "send">, base: URL, { items }: PurgeCall): Promise<PurgeOutcome> {
   const [url = ""] = items;
   const { host, pathname, search } = new URL(url);
-  return send(outbound, new URL(pathname + search, base).href, { method: "PURGE", headers: { host } });
+  const at = new URL(base);
+  at.pathname = pathname;
+  at.search = search;
+  return send(outbound, at.href, { method: "PURGE", headers: { host } });
 }
 
 async function send(

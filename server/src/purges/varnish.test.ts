@@ -25,7 +25,12 @@ async function startSite() {
   afterAll(() => void server.close());
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  return { host: "127.0.0.1", port, tag: (path: string, tags: readonly string[]) => answers.set(path, tags) };
+  return {
+    host: "127.0.0.1",
+    port,
+    tag: (path: string, tags: readonly string[]) => answers.set(path, tags),
+    requests: () => count,
+  };
 }
 
 describe.skipIf(!hasVarnish)("a real Varnish (apt-get install varnish, where these are skipped)", async () => {
@@ -74,6 +79,17 @@ describe.skipIf(!hasVarnish)("a real Varnish (apt-get install varnish, where the
     await untilConfirmed(platform, await withdraw(platform, collection, contentId));
     expect(await varnish.get(canonical_url)).toMatchObject({ isHit: false });
     expect(await varnish.get(`https://other.example${path}`)).toMatchObject({ isHit: true });
+  });
+
+  test("is asked itself about an address whose path begins like another host, and nobody else is", async () => {
+    const collection = await publishCollection(platform, 1);
+    const elsewhere = await startSite();
+    const canonical_url = `https://works.example//127.0.0.1:${elsewhere.port}/${uniqueId("led-away-")}?page=1`;
+    const [contentId = ""] = await registerWorks(platform, collection.creator.creatorId, 1, { canonical_url });
+    await cache(canonical_url);
+    await untilConfirmed(platform, await withdraw(platform, collection, contentId));
+    expect(await varnish.get(canonical_url)).toMatchObject({ isHit: false });
+    expect(elsewhere.requests()).toBe(0);
   });
 
   test("purges again five seconds later what was filled from an old copy meanwhile", async () => {
