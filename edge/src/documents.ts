@@ -3,6 +3,7 @@ import {
   type KeySet,
   MAX_CONTENT_STATUS_BYTES,
   MAX_STATUS_LIST_TOKEN_LENGTH,
+  type RefreshedDocument,
   type RefusalCode,
   type Result,
   type StatusList,
@@ -54,8 +55,11 @@ export interface DocumentReader {
   readonly askForKeys: () => Promise<void>;
   readonly contentStatus: (normalisedUrl: string) => Promise<DocumentFact<ContentStatus>>;
   readonly statusList: (uri: string) => Promise<DocumentFact<StatusList>>;
-  /** Forgets these paths and fetches them. Answers the ones that could not be fetched. */
-  readonly refresh: (paths: readonly string[]) => Promise<readonly string[]>;
+  /**
+   * Forgets the copies of these documents, takes none any more that has a lower `seq`, and fetches
+   * them. Answers the paths of those that could not be had so.
+   */
+  readonly refresh: (documents: readonly RefreshedDocument[]) => Promise<readonly string[]>;
 }
 
 export interface ReaderOptions {
@@ -125,7 +129,7 @@ export function createDocumentReader(options: ReaderOptions, memory: ReaderMemor
         ? { state: "missing", detail: `expected a status list of ${options.origin}, got ${uri}` }
         : readSigned(reader, statusListKind(uri, path));
     },
-    refresh: (paths) => refresh(reader, paths),
+    refresh: (documents) => refresh(reader, documents),
   };
 }
 
@@ -277,7 +281,7 @@ async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Questio
       signal: AbortSignal.timeout(timeoutMs),
       headers: etag === undefined ? {} : { "if-none-match": etag },
     });
-    const fetchedAtMs = ports.nowMs();
+    const fetchedAtMs = ports.nowMs() - ageMsOf(response);
     const tags = response.headers.get("cache-tag") ?? undefined;
     if (response.status === 304 && held !== undefined && etag !== undefined)
       return { kind: "fetched", fetched: { ...held, fetchedAtMs }, tags };
@@ -293,6 +297,12 @@ async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Questio
   } catch (error) {
     return { kind: "failed", detail: `${kind.path}: the platform cannot be reached: ${reasonOf(error)}` };
   }
+}
+
+/** How long a cache on the way has kept what it answers: as much older is the copy, by the first clock. */
+function ageMsOf({ headers }: Response): number {
+  const age = headers.get("age")?.split(",")[0]?.trim() ?? "";
+  return /^\d{1,9}$/.test(age) ? Number(age) * 1_000 : 0;
 }
 
 function reasonOf(error: unknown): string {
@@ -326,10 +336,15 @@ async function checkFetched<T>(reader: Reader, kind: Kind<T>, fetched: HeldDocum
     verified = await verifyCopy(reader, kind, fetched);
   }
   if (!verified.ok) return verified.refusal.detail;
-  const known = reader.seqs.get(kind.path) ?? 0;
-  if (verified.value.seq < known) return `expected seq ${known} or a higher one, got ${verified.value.seq}`;
-  reader.seqs.set(kind.path, verified.value.seq);
+  const least = reader.seqs.get(kind.path) ?? 0;
+  if (verified.value.seq < least) return `expected seq ${least} or a higher one, got ${verified.value.seq}`;
+  demandSeq(reader, kind.path, verified.value.seq);
   return undefined;
+}
+
+/** From here on nothing lower is taken. Several may ask at once, so the highest stays. */
+function demandSeq({ seqs }: Reader, path: string, seq: number): void {
+  seqs.set(path, Math.max(seq, seqs.get(path) ?? 0));
 }
 
 /** Asks for the keys once more, once a second at most: a document may be signed with a new one. */
@@ -339,30 +354,39 @@ async function askForKeys(reader: Reader): Promise<void> {
     await ask(reader, keySetKind(reader), held);
 }
 
-async function refresh(reader: Reader, paths: readonly string[]): Promise<readonly string[]> {
+async function refresh(reader: Reader, documents: readonly RefreshedDocument[]): Promise<readonly string[]> {
   await Promise.all(
-    paths.map(async (path) => {
+    documents.map(async ({ path, seq }) => {
+      if (isRead(path)) demandSeq(reader, path, seq);
       reader.generations.set(path, (reader.generations.get(path) ?? 0) + 1);
       reader.retryAtMs.delete(path);
       reader.recent.delete(path);
       await reader.ports.documents.forget(path);
     }),
   );
-  const failed = await Promise.all(
-    paths.map(async (path) => {
-      const known = await readAgain(reader, path);
-      return known.state === "missing" ? path : undefined;
+  const behind = await Promise.all(
+    documents.map(async ({ path, seq }) => {
+      if (!isRead(path)) return undefined;
+      const { state } = await readAgain(reader, path);
+      return state === "known" || (state === "absent" && seq === 0) ? undefined : path;
     }),
   );
-  return failed.filter((path) => path !== undefined);
+  return behind.filter((path) => path !== undefined);
 }
 
-/** What is behind a path that was pushed; what an edge has no use for is not fetched. */
-async function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>> {
+const STATUS_LISTS = "/status-lists/";
+const CONTENT_STATUSES = "/.well-known/content-status/";
+
+/** What an edge has no use for is not fetched. */
+function isRead(path: string): boolean {
+  return path === KEYS_PATH || path.startsWith(STATUS_LISTS) || path.startsWith(CONTENT_STATUSES);
+}
+
+/** What is behind a path that was pushed. */
+function readAgain(reader: Reader, path: string): Promise<DocumentFact<unknown>> {
   if (path === KEYS_PATH) return readKeys(reader);
-  if (path.startsWith("/status-lists/")) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
-  if (path.startsWith("/.well-known/content-status/")) return readSigned(reader, pushedContentStatusKind(path));
-  return { state: "absent" };
+  if (path.startsWith(STATUS_LISTS)) return readSigned(reader, statusListKind(`${reader.origin}${path}`, path));
+  return readSigned(reader, pushedContentStatusKind(path));
 }
 
 /** A content status whose address is not known beforehand: it says it itself, and must be where that address leads. */

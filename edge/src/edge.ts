@@ -161,6 +161,8 @@ interface RefreshParts {
   readonly documents: DocumentReader;
 }
 
+/** Documents that an answer names at most. */
+const MAX_TOLD = 50;
 /** Refreshes that are known again when they are sent again, the newest. */
 const MAX_KNOWN_REFRESHES = 10_000;
 
@@ -178,16 +180,19 @@ function createRefresh({ config, ports, documents }: RefreshParts): (body: strin
       refresh = await verify(body);
     }
     if (!refresh.ok) return refresh;
-    const { seq, paths } = refresh.value;
+    const { seq, documents: named } = refresh.value;
     if (taken.get(String(seq)) === true) return accept({ seq, refreshed: 0, known: true });
-    const failed = await documents.refresh(paths);
-    if (failed.length > 0)
+    const behind = await documents.refresh(named);
+    if (behind.length > 0)
       return refuse(
         "unavailable",
-        `${failed.length} of ${paths.length} documents cannot be fetched: ${failed.slice(0, 3).join(", ")}`,
+        `${behind.length} of ${named.length} documents cannot be had with the seq they must have`,
+        behind
+          .slice(0, MAX_TOLD)
+          .map((path) => ({ at: path, code: "unavailable" as const, detail: "not there, or older" })),
       );
     taken.set(String(seq), true);
-    return accept({ seq, refreshed: paths.length, known: false });
+    return accept({ seq, refreshed: named.length, known: false });
   };
   return async (body) => {
     const answer = await take(body);

@@ -140,6 +140,16 @@ describe("the two clocks", () => {
     await expectSoon(world, REVOKED);
   });
 
+  test("count from when a cache on the way got its copy", async () => {
+    const world = await openWorld({ LICET_EDGE_TTL_SECONDS: "15" });
+    await world.platform.publishList({}, { headers: { age: "14" } });
+    await expectLicensed(world, PASSES);
+    await world.platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 2 });
+    await expectSoon(world, REVOKED);
+    const lists = (await world.platform.stand.requests()).filter(({ url }) => url === LIST);
+    expect(lists).toHaveLength(2);
+  });
+
   test("while the platform is away, a copy stands until the second, and then nothing passes", async () => {
     const world = await openWorld({ LICET_EDGE_ORIGIN_TIMEOUT_MS: "300" });
     await world.platform.publishList({}, { made: now() - 292 });

@@ -1,4 +1,11 @@
-import { STATUS, canonicalize, contentStatusPath, formatInstant, signEdgeRefresh } from "@licet/protocol";
+import {
+  type RefreshedDocument,
+  STATUS,
+  canonicalize,
+  contentStatusPath,
+  formatInstant,
+  signEdgeRefresh,
+} from "@licet/protocol";
 import { once } from "node:events";
 import { type Server, createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
@@ -16,14 +23,15 @@ const JSON_TYPE = ["content-type", "application/json"] as const;
 interface RefreshOptions {
   readonly seq?: number;
   readonly age?: number;
-  readonly paths?: readonly string[];
+  readonly documents?: readonly RefreshedDocument[];
   readonly key?: "platform_document" | "platform_license" | "stranger";
   readonly iss?: string;
 }
 
 async function refreshOf({ platform }: World, options: RefreshOptions = {}): Promise<string> {
-  const { seq = 1, age = 0, paths = [LIST], key = "platform_document", iss = platform.origin } = options;
-  const content = { seq, issued_at: formatInstant(now() - age), paths };
+  const { seq = 1, age = 0, key = "platform_document", iss = platform.origin } = options;
+  const { documents = [{ path: LIST, seq: 2 }] } = options;
+  const content = { seq, issued_at: formatInstant(now() - age), documents };
   return canonicalize(await signEdgeRefresh(iss, content, await platform.signer(key)));
 }
 
@@ -49,8 +57,11 @@ describe("a refresh by push", () => {
     const license = await world.bearing();
     await world.ask([license]);
     await world.platform.publishContent({ grants: [] }, { seq: 2 });
-    const path = contentStatusPath(WORK_URL);
-    const pushed = await push(world, await refreshOf(world, { paths: [path, "/datasets/ds_1/manifest.json"] }));
+    const documents = [
+      { path: contentStatusPath(WORK_URL), seq: 2 },
+      { path: "/datasets/ds_1/manifest.json", seq: 9 },
+    ];
+    const pushed = await push(world, await refreshOf(world, { documents }));
     expect(JSON.parse(pushed.text)).toEqual({ seq: 1, refreshed: 2, known: false });
     await world.platform.stand.shut();
     expect(outcomeOf(await world.ask([license]))).toEqual({ status: 403, code: "license_not_for_work" });
@@ -58,7 +69,7 @@ describe("a refresh by push", () => {
 
   test("is known again when it comes twice, and fetches nothing then", async () => {
     const world = await openWorld();
-    const refresh = await refreshOf(world);
+    const refresh = await refreshOf(world, { documents: [{ path: LIST, seq: 1 }] });
     await push(world, refresh);
     const asked = (await world.platform.stand.requests()).length;
     expect(JSON.parse((await push(world, refresh)).text)).toEqual({ seq: 1, refreshed: 0, known: true });
@@ -68,8 +79,12 @@ describe("a refresh by push", () => {
 
   test("in another order than it was sent is followed all the same", async () => {
     const world = await openWorld();
+    await world.platform.publishList({}, { seq: 2 });
     expect((await push(world, await refreshOf(world, { seq: 9 }))).status).toBe(200);
-    expect(JSON.parse((await push(world, await refreshOf(world, { seq: 8 }))).text)).toMatchObject({ known: false });
+    const documents = [{ path: LIST, seq: 1 }];
+    expect(JSON.parse((await push(world, await refreshOf(world, { seq: 8, documents }))).text)).toMatchObject({
+      known: false,
+    });
   });
 
   test.each([
@@ -78,8 +93,8 @@ describe("a refresh by push", () => {
     ["older than five minutes", { age: 301 }, 503, "document_expired"],
     ["from the future", { age: -120 }, 503, "document_expired"],
     ["of another platform", { iss: "https://platform.example" }, 502, "document_invalid"],
-    ["of a path that leads elsewhere", { paths: ["//other.example/x"] }, 502, "document_invalid"],
-    ["of no path", { paths: [] }, 502, "document_invalid"],
+    ["of a path that leads elsewhere", { documents: [{ path: "//other.example/x", seq: 1 }] }, 502, "document_invalid"],
+    ["of no document", { documents: [] }, 502, "document_invalid"],
   ] as const)("%s is refused, and changes nothing", async (_name, options, status, code) => {
     const world = await openWorld({ LICET_EDGE_TTL_SECONDS: "15" });
     const license = await world.bearing();
@@ -109,11 +124,39 @@ describe("a refresh by push", () => {
     await world.ask([license]);
     await world.platform.publish({ [LIST]: { status: 500 } });
     const refresh = await refreshOf(world);
-    expect(outcomeOf(await push(world, refresh))).toEqual({ status: 503, code: "unavailable" });
+    expect(outcomeOf(await push(world, refresh))).toMatchObject({ status: 503, code: "unavailable" });
     expect(outcomeOf(await world.ask([license]))).toEqual({ status: 503, code: "facts_unavailable" });
     await world.platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 2 });
     expect((await push(world, refresh)).status).toBe(200);
     expect(outcomeOf(await world.ask([license]))).toEqual({ status: 403, code: "consent_revoked" });
+  });
+});
+
+describe("a refresh that says which seq a document must have", () => {
+  const demanded = (seq: number) => ({ documents: [{ path: LIST, seq }] });
+
+  test("is followed once it is there, and lets nobody through by a lower one before or after", async () => {
+    const world = await openWorld({ LICET_EDGE_TTL_SECONDS: "15" });
+    const license = await world.bearing();
+    await world.ask([license]);
+    const refresh = await refreshOf(world, demanded(3));
+    const refused = await push(world, refresh);
+    expect(outcomeOf(refused)).toEqual({ status: 503, code: "unavailable", cause: "unavailable" });
+    expect(JSON.parse(refused.text)).toMatchObject({ errors: [{ at: LIST }] });
+    expect(outcomeOf(await world.ask([license]))).toEqual({ status: 503, code: "facts_unavailable" });
+    await world.platform.publishList({}, { seq: 2 });
+    expect((await push(world, refresh)).status).toBe(503);
+    expect(outcomeOf(await world.ask([license]))).toEqual({ status: 503, code: "facts_unavailable" });
+    await world.platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 3 });
+    expect((await push(world, refresh)).status).toBe(200);
+    expect(outcomeOf(await world.ask([license]))).toEqual({ status: 403, code: "consent_revoked" });
+  });
+
+  test("is not followed by the word that there is none, unless none is demanded", async () => {
+    const world = await openWorld();
+    await world.platform.publish({ [LIST]: { status: 404 } });
+    expect((await push(world, await refreshOf(world, demanded(1)))).status).toBe(503);
+    expect((await push(world, await refreshOf(world, { seq: 2, ...demanded(0) }))).status).toBe(200);
   });
 });
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import contentStatuses from "../vectors/content-status.json" with { type: "json" };
 import refreshes from "../vectors/edge-refresh.json" with { type: "json" };
 import { MAX_CONTENT_STATUS_BYTES, contentStatusClocksAt, verifyContentStatus } from "./content-status.ts";
-import { MAX_REFRESH_BYTES, MAX_REFRESH_PATHS, signEdgeRefresh, verifyEdgeRefresh } from "./edge-refresh.ts";
+import { MAX_REFRESH_BYTES, MAX_REFRESH_DOCUMENTS, signEdgeRefresh, verifyEdgeRefresh } from "./edge-refresh.ts";
 import { canonicalize } from "./json.ts";
 import { signerOf } from "./signature.ts";
 import { keySetOf } from "./testing/key-set-of.ts";
@@ -40,15 +40,20 @@ test("a document that is too long is not read", async () => {
 
 test("a refresh that we sign verifies, and names 500 documents and no more", async () => {
   const signer = await signerOf(testKey("platform_document"));
-  const paths = Array.from({ length: MAX_REFRESH_PATHS + 1 }, (_, at) => `/status-lists/${at}`);
+  const documents = Array.from({ length: MAX_REFRESH_DOCUMENTS + 1 }, (_, at) => ({
+    path: `/status-lists/${at}`,
+    seq: Number.MAX_SAFE_INTEGER,
+  }));
   const check = { now: NOW, keys: keySetOf(refreshes) };
-  const verify = async (named: readonly string[]): Promise<object> => {
-    const content = { seq: 1, issued_at: "2027-01-15T08:00:00Z", paths: named };
+  const verify = async (named: typeof documents): Promise<object> => {
+    const content = { seq: 1, issued_at: "2027-01-15T08:00:00Z", documents: named };
     const refresh = await signEdgeRefresh("https://platform.example", content, signer);
-    return outcome(await verifyEdgeRefresh(canonicalize(refresh), check), (read) => ({ paths: read.paths.length }));
+    return outcome(await verifyEdgeRefresh(canonicalize(refresh), check), (read) => ({
+      documents: read.documents.length,
+    }));
   };
-  expect(await verify(paths.slice(1))).toEqual({ ok: true, paths: MAX_REFRESH_PATHS });
-  expect(await verify(paths)).toEqual({ ok: false, code: "document_invalid" });
+  expect(await verify(documents.slice(1))).toEqual({ ok: true, documents: MAX_REFRESH_DOCUMENTS });
+  expect(await verify(documents)).toEqual({ ok: false, code: "document_invalid" });
 });
 
 test("a content status that is made now is trusted for a day", () => {

@@ -10,7 +10,7 @@ import type { Signer } from "./signature.ts";
 /** Where an edge takes a refresh: `POST`, `application/json`. */
 export const EDGE_REFRESH_PATH = "/.well-known/licet-refresh";
 /** Documents that one refresh names at most. */
-export const MAX_REFRESH_PATHS = 500;
+export const MAX_REFRESH_DOCUMENTS = 500;
 /** A longer refresh is not read. */
 export const MAX_REFRESH_BYTES = 262_144;
 /** An older one is refused; whoever sends signs again. */
@@ -26,33 +26,43 @@ const EDGE_REFRESH = objectOf(
     iss: origin,
     seq: count,
     issued_at: instant,
-    paths: listOf(
-      matching(
-        (text) => text.length <= MAX_PATH_LENGTH && DOCUMENT_PATH.test(text),
-        "a document's path such as /status-lists/1",
-      ),
-      { min: 1, max: MAX_REFRESH_PATHS },
+    documents: listOf(
+      objectOf({
+        path: matching(
+          (text) => text.length <= MAX_PATH_LENGTH && DOCUMENT_PATH.test(text),
+          "a document's path such as /status-lists/1",
+        ),
+        seq: count,
+      }),
+      { min: 1, max: MAX_REFRESH_DOCUMENTS },
     ),
   },
   { test: anything },
 );
 
+/** A document that changed, and the `seq` that a copy of it must have at least; 0 for one that has none, or is no more. */
+export interface RefreshedDocument {
+  readonly path: string;
+  readonly seq: number;
+}
+
 /**
- * What the platform tells an edge when documents have changed: fetch these again at once. `seq`
- * tells one refresh from another; the same again changes nothing. Two may arrive in another order
- * than they were sent in, and both are followed, because a refresh says what to fetch and not what
- * is there.
+ * What the platform tells an edge when documents have changed: fetch these again at once, and hold
+ * none that has a lower `seq`. The refresh's own `seq` tells one refresh from another; the same again
+ * changes nothing. Two may arrive in another order than they were sent in, and both are followed,
+ * because what is asked for is the least and not what is there.
  */
 export type EdgeRefresh = ReturnType<typeof EDGE_REFRESH>;
 
 /** Signs a refresh with a key of purpose `document`. */
 export async function signEdgeRefresh(
   iss: string,
-  content: { readonly seq: number; readonly issued_at: string; readonly paths: readonly string[] },
+  content: { readonly seq: number; readonly issued_at: string; readonly documents: readonly RefreshedDocument[] },
   signer: Signer,
 ): Promise<SignedDocument> {
-  const { seq, issued_at, paths } = content;
-  return signDocument("edge-refresh", iss, { seq, issued_at, paths: [...paths] }, signer);
+  const { seq, issued_at } = content;
+  const documents = content.documents.map((document) => ({ path: document.path, seq: document.seq }));
+  return signDocument("edge-refresh", iss, { seq, issued_at, documents }, signer);
 }
 
 export interface EdgeRefreshCheck {

@@ -63,6 +63,8 @@ export interface SigningOptions {
   readonly signer?: TestKeyName;
   readonly made?: number;
   readonly etag?: string;
+  /** Of the answer, beside the entity tag. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const LIFETIME = { not_before: "2026-01-01T00:00:00Z", not_after: "2030-01-01T00:00:00Z" };
@@ -100,12 +102,15 @@ export async function openPlatform(): Promise<TestPlatform> {
       const document = await signDocument("key-set", origin, keySet(seq), await signer("platform_document"));
       await stand.answer({ "/.well-known/keys.json": { body: canonicalize(document) } });
     },
-    publishList: async (statuses = {}, { seq = 1, signer: name = "platform_document", made = now(), etag } = {}) => {
+    publishList: async (statuses = {}, options = {}) => {
+      const { seq = 1, signer: name = "platform_document", made = now(), etag, headers = {} } = options;
       const bits = new Uint8Array(STATUS_LIST_BYTES);
       for (const [idx, value] of Object.entries(statuses)) setStatusAt(bits, Number(idx), value);
       const lst = await compressStatusList(bits, deflate);
       const body = await signStatusList({ uri: listUri, iss: origin, seq, iat: made, lst }, await signer(name));
-      await stand.answer({ "/status-lists/1": { body, ...(etag === undefined ? {} : { headers: { etag } }) } });
+      await stand.answer({
+        "/status-lists/1": { body, headers: { ...headers, ...(etag === undefined ? {} : { etag }) } },
+      });
     },
     publishContent: async (members = {}, options = {}) => {
       const { seq = 1, signer: name = "platform_document", made = now(), url = WORK_URL } = options;

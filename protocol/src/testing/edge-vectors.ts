@@ -58,7 +58,10 @@ const REFRESH: JsonMembers = {
   iss: ORIGIN,
   seq: 7,
   issued_at: instantAt(NOW),
-  paths: ["/status-lists/1", "/.well-known/content-status/qT0aM4pJ1PstB_cLNPDWf-HR-grTlsfYh34qpOzEUY8"],
+  documents: [
+    { path: "/status-lists/1", seq: 12 },
+    { path: "/.well-known/content-status/qT0aM4pJ1PstB_cLNPDWf-HR-grTlsfYh34qpOzEUY8", seq: 3 },
+  ],
 };
 
 function omit(document: JsonMembers, name: string): JsonMembers {
@@ -141,7 +144,8 @@ function askedRefresh(document: JsonMembers, key: TestKey = documentKey): JsonMe
 }
 
 function refreshes(): readonly Vector[] {
-  const ofPath = (path: string): JsonMembers => askedRefresh({ ...REFRESH, paths: [path] });
+  const of = (document: JsonMembers | string): JsonMembers => askedRefresh({ ...REFRESH, documents: [document] });
+  const ofPath = (path: string): JsonMembers => of({ path, seq: 0 });
   return [
     accepted("two documents", askedRefresh(REFRESH)),
     accepted("after five minutes", { ...askedRefresh(REFRESH), now: NOW + 300 }),
@@ -150,7 +154,12 @@ function refreshes(): readonly Vector[] {
     refused("after more than five minutes", "document_expired", { ...askedRefresh(REFRESH), now: NOW + 301 }),
     refused("from a clock that is further ahead", "document_expired", { ...askedRefresh(REFRESH), now: NOW - 61 }),
     ...anyDocument(askedRefresh, REFRESH),
-    refused("no paths", "document_invalid", askedRefresh({ ...REFRESH, paths: [] })),
+    refused("no documents", "document_invalid", askedRefresh({ ...REFRESH, documents: [] })),
+    refused("a path alone", "document_invalid", of("/status-lists/1")),
+    refused("a document without seq", "document_invalid", of({ path: "/status-lists/1" })),
+    refused("a document without path", "document_invalid", of({ seq: 1 })),
+    refused("a document whose seq is negative", "document_invalid", of({ path: "/status-lists/1", seq: -1 })),
+    refused("a document whose seq is text", "document_invalid", of({ path: "/status-lists/1", seq: "1" })),
     ...[
       "status-lists/1",
       "//other.example/status-lists/1",
