@@ -31,6 +31,7 @@ interface PropagationLegTable {
   event_id: string;
   leg: Leg;
   target: string;
+  number: number;
   marketplace_id: string | null;
   dataset_id: string | null;
   state: "waiting" | "done" | "failed";

@@ -25,13 +25,12 @@ export interface PurgeTables {
     confirmed_at_ms: number | null;
     given_up_at_ms: number | null;
     last_error: string | null;
+    is_alone: Generated<boolean>;
   };
   purge_target: {
     target: string;
     leg: Leg;
-    failing_since_ms: number | null;
     warned_at_ms: number | null;
-    last_error: string | null;
     last_confirmed_at_ms: number | null;
   };
   purge_meter: {

@@ -63,6 +63,21 @@ export async function saveDocuments(
      where document.path = saved.path`.execute(trx);
 }
 
+/** The `seq` that each path's document was committed with last; 0 where there is none. */
+export async function readSeqs(
+  db: Db,
+  paths: readonly string[],
+): Promise<readonly { readonly path: string; readonly seq: number }[]> {
+  const rows = await db
+    .selectFrom("document")
+    .select(["path", "seq"])
+    .where("path", "=", anyOf(paths))
+    .where("bytes", "is not", null)
+    .execute();
+  const seqs = new Map(rows.map(({ path, seq }) => [path, seq]));
+  return paths.map((path) => ({ path, seq: seqs.get(path) ?? 0 }));
+}
+
 export async function readDocument(db: Db | Trx, path: string): Promise<ServedDocument | undefined> {
   const row = await db.selectFrom("document").selectAll().where("path", "=", path).executeTakeFirst();
   return row === undefined ? undefined : servedOf(row);

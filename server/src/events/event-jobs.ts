@@ -108,7 +108,7 @@ export const EVENT_JOBS = {
 
 export type EventType = keyof typeof EVENT_JOBS;
 
-/** The facts by which something may be used no more, or not for now: what is followed until everybody has it. */
+/** The facts by which something may be used or believed no more, or not for now: what is followed until everybody has it. */
 export const REFUSAL_EVENTS = [
   "consent.revoked",
   "consent.suspended",
@@ -119,6 +119,7 @@ export const REFUSAL_EVENTS = [
   "dataset.withdrawn",
   "license.revoked",
   "license.expired",
+  "key.revoked",
 ] as const satisfies readonly EventType[];
 
 export type RefusalEvent = (typeof REFUSAL_EVENTS)[number];

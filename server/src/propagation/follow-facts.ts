@@ -3,7 +3,7 @@ import { readOfferedTo } from "../datasets/lookup.ts";
 import { isRefusalEvent } from "../events/event-jobs.ts";
 import { type StoredEvent, findEvent } from "../events/store.ts";
 import { forgetLegs } from "./aggregate-store.ts";
-import { type FoundLeg, lookAtLegs } from "./look-at-legs.ts";
+import { type FoundLeg, lookAtLegs, numbered } from "./look-at-legs.ts";
 import { findPropagation, insertPropagation, readDueIds, readUnfollowedIds, saveLegs } from "./store.ts";
 
 /** Single legs are kept as long as deliveries are; then what they add up to. */
@@ -35,10 +35,8 @@ async function beginFollowing(ctx: Context, event: StoredEvent): Promise<void> {
       is_forgotten: false,
     });
     if (row === undefined) return;
-    await saveLegs(
-      trx,
-      asked.map((target) => ({ ...acknowledgementLeg(event.id, target), sequence: null })),
-    );
+    const legs = asked.map((target) => ({ ...acknowledgementLeg(event.id, target), sequence: null }));
+    await saveLegs(trx, numbered([], legs));
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Context } from "../context.ts";
-import type { Db, Trx } from "../db/open-database.ts";
+import type { Trx } from "../db/open-database.ts";
 import { readCommits } from "../events/store.ts";
-import { readLegs as readPurgeLegs } from "../purges/lookup.ts";
+import { readLegs as readPurgeLegs, targetNames } from "../purges/lookup.ts";
 import { type DeliveryLeg, readDeliveryLegs } from "../webhooks/lookup.ts";
 import {
   type LegRow,
@@ -17,7 +17,7 @@ import {
 import { timeStepOf } from "./time-steps.ts";
 
 /** A leg as its own slice knows it. */
-export type FoundLeg = Omit<LegRow, "sequence">;
+export type FoundLeg = Omit<LegRow, "sequence" | "number">;
 
 /** The first looks come this soon after each other; later ones after a quarter of the fact's age. */
 const MIN_PAUSE_MS = 500;
@@ -30,7 +30,7 @@ const PART_OF_AGE = 4;
  */
 export async function lookAtLegs(ctx: Context, eventIds: readonly string[]): Promise<void> {
   if (eventIds.length === 0) return;
-  const found = Map.groupBy(await findLegs(ctx.db, eventIds), (leg) => leg.event_id);
+  const found = Map.groupBy(await findLegs(ctx, eventIds), (leg) => leg.event_id);
   const unhandled = await readUnhandledIds(ctx.db, eventIds);
   await saveFound(ctx, eventIds, { found, unhandled });
 }
@@ -44,10 +44,10 @@ export async function saveDone(ctx: Context, trx: Trx, eventId: string, legs: re
   await saveChanges(ctx, trx, [changesOf(ctx, row, { known, found: legs, isUnhandled: unhandled.has(eventId) })]);
 }
 
-async function findLegs(db: Db, eventIds: readonly string[]): Promise<readonly FoundLeg[]> {
+async function findLegs({ db, config }: Context, eventIds: readonly string[]): Promise<readonly FoundLeg[]> {
   const commits = await readCommits(db, eventIds);
   const deliveries = await readDeliveryLegs(db, eventIds);
-  const purges = await readPurgeLegs(db, eventIds);
+  const purges = await readPurgeLegs(db, eventIds, targetNames(config.purges));
   return [
     ...[...commits].map(([event_id, at_ms]) => ({
       ...OF_PLATFORM,
@@ -58,12 +58,12 @@ async function findLegs(db: Db, eventIds: readonly string[]): Promise<readonly F
     })),
     ...deliveries.map(webhookLeg),
     ...[...purges].flatMap(([event_id, legs]) =>
-      legs.map(({ leg, target, at_ms, attempts, last_error }) => ({
+      legs.map(({ leg, target, state, at_ms, attempts, last_error }) => ({
         ...OF_PLATFORM,
         event_id,
         leg,
         target,
-        state: at_ms === null ? ("waiting" as const) : ("done" as const),
+        state,
         at_ms,
         attempts,
         last_error: last_error ?? null,
@@ -143,7 +143,7 @@ function changesOf(ctx: Context, row: PropagationRow, { known, found, isUnhandle
     .sort((left, right) => (left.at_ms ?? 0) - (right.at_ms ?? 0))
     .map((leg, index) => ({ ...leg, sequence: row.last_sequence + index + 1 }));
   const open = changed.filter((leg) => leg.state !== "done").map((leg) => ({ ...leg, sequence: null }));
-  const legs = [...done, ...open];
+  const legs = numbered(known, [...done, ...open]);
   const now = new Map([...before, ...legs.map((leg) => [nameOf(leg), leg] as const)]);
   const states = [...now.values()].map((leg) => leg.state);
   const isDone = !isUnhandled && !states.includes("waiting");
@@ -158,6 +158,18 @@ function changesOf(ctx: Context, row: PropagationRow, { known, found, isUnhandle
     },
     legs,
   };
+}
+
+/** A leg keeps the number that it was first written with; new ones are counted on, those of each kind by themselves. */
+export function numbered(known: readonly LegRow[], legs: readonly Omit<LegRow, "number">[]): readonly LegRow[] {
+  const numbers = new Map(known.map((leg) => [nameOf(leg), leg.number]));
+  const counts = new Map<string, number>();
+  for (const { leg } of known) counts.set(leg, (counts.get(leg) ?? 0) + 1);
+  return legs.map((leg) => {
+    const number = numbers.get(nameOf(leg)) ?? (counts.get(leg.leg) ?? 0) + 1;
+    if (!numbers.has(nameOf(leg))) counts.set(leg.leg, number);
+    return { ...leg, number };
+  });
 }
 
 function isNews(before: LegRow | undefined, leg: FoundLeg): boolean {

@@ -32,6 +32,7 @@ export interface LegSumView {
 /** One leg: a cache, an edge, an endpoint, a marketplace. */
 export interface LegView {
   readonly leg: Leg;
+  /** As it is configured; to a creator the kind and a number, such as `purge 1`. */
   readonly target: string;
   readonly marketplace_id?: string;
   readonly dataset_id?: string;
@@ -47,6 +48,9 @@ export interface Timeline extends RevocationHead {
   readonly entries: readonly LegView[];
   readonly next: string | null;
 }
+
+/** Legs whose targets are addresses and names of endpoints. */
+const INTERNAL: readonly Leg[] = ["purge", "edge", "webhook"];
 
 /** The legs in the order in which a refusal takes them. */
 const ORDER = ["committed", "purge", "edge", "webhook", "acknowledgement"] as const satisfies readonly Leg[];
@@ -64,7 +68,7 @@ export async function readTimeline(
   const { row, filter } = found.value;
   const sums = await sumLegs(ctx.db, filter);
   const legs = await readLegPage(ctx.db, filter, { after: after.value, limit: page.limit });
-  const { rows, next } = cutPage(legs, page.limit, ({ leg, target }) => `${leg}/${target}`);
+  const { rows, next } = cutPage(legs, page.limit, ({ leg, number }) => `${leg}/${number}`);
   return accept({
     ...headOf(ctx, found.value),
     legs: ORDER.flatMap((name) => sums.filter(({ leg }) => leg === name).map((sum) => sumView(sum, row.at_ms))),
@@ -85,15 +89,18 @@ export function headOf(ctx: Context, { row, event }: FoundRevocation): Revocatio
   };
 }
 
-/** Why a cache or an endpoint did not answer is for whoever runs it, and for the platform. */
+/**
+ * Where a cache or an endpoint is, and why it did not answer, is for whoever runs it, and for the platform: to a
+ * creator it is one of its kind, with a number that stays.
+ */
 export function legView(
-  { leg, target, marketplace_id, dataset_id, state, at_ms, attempts, last_error }: LegRow,
+  { leg, target, number, marketplace_id, dataset_id, state, at_ms, attempts, last_error }: LegRow,
   { principal, atMs }: { readonly principal: Principal; readonly atMs: number },
 ): LegView {
   const isTold = isPlatform(principal) || principal.kind === "marketplace";
   return {
     leg,
-    target,
+    target: isTold || !INTERNAL.includes(leg) ? target : `${leg} ${number}`,
     ...(marketplace_id === null ? {} : { marketplace_id }),
     ...(dataset_id === null ? {} : { dataset_id }),
     state,
@@ -115,10 +122,11 @@ function sumView({ leg, targets, done, failed, first_at_ms, last_at_ms }: LegSum
   };
 }
 
-function cursorOf(cursor: string | undefined): Result<Pick<LegRow, "leg" | "target"> | undefined> {
+function cursorOf(cursor: string | undefined): Result<Pick<LegRow, "leg" | "number"> | undefined> {
   if (cursor === undefined) return accept(undefined);
   const leg = ORDER.find((name) => cursor.startsWith(`${name}/`));
-  return leg === undefined
+  const number = /^\d{1,9}$/.exec(cursor.slice((leg?.length ?? 0) + 1))?.[0];
+  return leg === undefined || number === undefined
     ? refuse("input_invalid", `query.after: expected a cursor that a page named as next, got ${JSON.stringify(cursor)}`)
-    : accept({ leg, target: cursor.slice(leg.length + 1) });
+    : accept({ leg, number: Number(number) });
 }

@@ -83,10 +83,10 @@ export async function readLegs(db: Db | Trx, eventIds: readonly string[]): Promi
 export async function saveLegs(trx: Trx, legs: readonly LegRow[]): Promise<void> {
   if (legs.length === 0) return;
   await sql`
-    insert into propagation_leg (event_id, leg, target, marketplace_id, dataset_id, state, sequence, at_ms, attempts, last_error)
-    select event_id, leg, target, marketplace_id, dataset_id, state, sequence, at_ms, attempts, last_error
+    insert into propagation_leg (event_id, leg, target, number, marketplace_id, dataset_id, state, sequence, at_ms, attempts, last_error)
+    select event_id, leg, target, number, marketplace_id, dataset_id, state, sequence, at_ms, attempts, last_error
       from json_to_recordset(${JSON.stringify(legs)}::json) as saved (
-        event_id text, leg text, target text, marketplace_id text, dataset_id text, state text, sequence integer,
+        event_id text, leg text, target text, number integer, marketplace_id text, dataset_id text, state text, sequence integer,
         at_ms bigint, attempts integer, last_error text)
         on conflict (event_id, leg, target) do update
        set state = excluded.state, sequence = excluded.sequence, at_ms = excluded.at_ms,
@@ -139,11 +139,11 @@ const ofReader = ({ eventId, marketplaceId }: LegFilter) =>
     ? sql<boolean>`event_id = ${eventId}`
     : sql<boolean>`event_id = ${eventId} and (marketplace_id = ${marketplaceId} or leg = 'committed')`;
 
-/** Legs in the order of their names, one more than the limit; after the one that `after` names. */
+/** Legs by kind, in the order of their numbers, one more than the limit; after the one that `after` names. */
 export async function readLegPage(
   db: Db,
   filter: LegFilter,
-  { after, limit }: { readonly after: Pick<LegRow, "leg" | "target"> | undefined; readonly limit: number },
+  { after, limit }: { readonly after: Pick<LegRow, "leg" | "number"> | undefined; readonly limit: number },
 ): Promise<readonly LegRow[]> {
   return db
     .selectFrom("propagation_leg")
@@ -151,11 +151,11 @@ export async function readLegPage(
     .where(ofReader(filter))
     .$if(after !== undefined, (query) =>
       query.where((is) =>
-        is(is.refTuple("leg", "target"), ">", is.tuple(after?.leg ?? "committed", after?.target ?? "")),
+        is(is.refTuple("leg", "number"), ">", is.tuple(after?.leg ?? "committed", after?.number ?? 0)),
       ),
     )
     .orderBy("leg")
-    .orderBy("target")
+    .orderBy("number")
     .limit(limit + 1)
     .execute();
 }

@@ -223,6 +223,12 @@ describe("who reads it", () => {
       `webhook/${world.marketplace.endpointId}/${world.datasetId}`,
     ]);
     expect(own.legs.map(({ targets }) => targets)).toEqual([1, 1, 1]);
+    const told = await timelineOf(id, world.creator.caller);
+    const named = told.entries.filter(({ leg }) => leg !== "acknowledgement").map(({ target }) => target);
+    expect(named).toEqual(["database", "webhook 1", "webhook 2"]);
+    const first = await timelineOf(id, world.creator.caller, "?limit=1");
+    for (const text of [JSON.stringify(told), JSON.stringify(first)])
+      for (const { endpointId } of [world.marketplace, other]) expect(text).not.toContain(endpointId);
   });
 
   test("is nobody else: to them there is no such revocation", async () => {

@@ -6,6 +6,8 @@ export interface Items {
   readonly tags: readonly string[];
   readonly urls: readonly string[];
   readonly paths: readonly string[];
+  /** True when a call that it shared was refused: it goes by itself, so that it harms nothing else. */
+  readonly is_alone?: boolean;
 }
 
 type Taker = Pick<PurgeAdapter, "limits" | "mayHold">;
@@ -21,8 +23,22 @@ export function takenOf({ limits, mayHold }: Taker, items: Items): Items {
   };
 }
 
-/** As few calls as carry everything: each item once, so many in a call as it takes. */
+/**
+ * As few calls as carry everything: each item once, so many in a call as it takes. What goes alone has calls of
+ * its own, and one for each URL: whoever registered a work chose it, so it is what may be wrong.
+ */
 export function buildCalls(target: Taker, parts: readonly Items[]): readonly PurgeCall[] {
+  const alone = parts.filter((part) => part.is_alone === true);
+  const shared = parts.filter((part) => part.is_alone !== true);
+  const { urls, ...limits } = target.limits;
+  const one = { ...target, limits: { ...limits, ...(urls === undefined ? {} : { urls: 1 }) } };
+  return [
+    ...callsFor(target, shared),
+    ...alone.flatMap((part) => callsFor(one, [part]).map((call) => ({ ...call, of: part }))),
+  ];
+}
+
+function callsFor(target: Taker, parts: readonly Items[]): readonly PurgeCall[] {
   const taken = parts.map((part) => takenOf(target, part));
   return KINDS.flatMap((kind) => {
     const limit = target.limits[kind];
@@ -49,12 +65,18 @@ export function costOf(calls: readonly PurgeCall[]): Allowance {
 /** How many of the parts, from the first on, can be afforded together. */
 export function countAffordable(target: Taker, parts: readonly Items[], allowance: Allowance): number {
   const [tags, urls] = [new Set<string>(), new Set<string>()];
+  let alone: Allowance = { calls: 0, urls: 0 };
   for (const [index, part] of parts.entries()) {
-    const taken = takenOf(target, part);
-    for (const tag of taken.tags) tags.add(tag);
-    for (const url of taken.urls) urls.add(url);
-    const calls = Math.ceil(tags.size / (target.limits.tags ?? 1));
-    if (calls > allowance.calls || urls.size > allowance.urls) return index;
+    if (part.is_alone === true) {
+      const cost = costOf(buildCalls(target, [part]));
+      alone = { calls: alone.calls + cost.calls, urls: alone.urls + cost.urls };
+    } else {
+      const taken = takenOf(target, part);
+      for (const tag of taken.tags) tags.add(tag);
+      for (const url of taken.urls) urls.add(url);
+    }
+    const calls = Math.ceil(tags.size / (target.limits.tags ?? 1)) + alone.calls;
+    if (calls > allowance.calls || urls.size + alone.urls > allowance.urls) return index;
   }
   return parts.length;
 }

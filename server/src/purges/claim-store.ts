@@ -40,10 +40,11 @@ export async function claimParts(
     const [first] = due;
     if (first === undefined) return NOTHING;
     if (parts.length === 0) return { ...NOTHING, nextAtMs: nowMs + waitFor(adapter, first, metered.allowance) };
-    const calls = buildCalls(adapter, parts);
+    const claimed = parts.map((part) => ({ ...part, attempts: part.attempts + 1 }));
+    const calls = buildCalls(adapter, claimed);
     await chargeMeter(trx, adapter, metered.allowance, { cost: costOf(calls), nowMs });
     await markSent(trx, adapter.target, parts, { nowMs, leaseUntilMs });
-    return { parts: parts.map((part) => ({ ...part, attempts: part.attempts + 1 })), calls, nextAtMs: undefined };
+    return { parts: claimed, calls, nextAtMs: undefined };
   });
 }
 
@@ -58,7 +59,7 @@ async function isAnyDue(db: Db, target: string, nowMs: number): Promise<boolean>
 async function lockDue(trx: Trx, target: string, nowMs: number): Promise<readonly ClaimedPart[]> {
   const { rows } = await sql<ClaimedPart>`
     select purge.event_id, purge.part, purge.round, purge.attempts, ordered.at_ms::float8 as at_ms,
-           ordered.tags, ordered.urls, ordered.paths
+           purge.is_alone, ordered.tags, ordered.urls, ordered.paths
       from purge
       join purge_order ordered on ordered.event_id = purge.event_id and ordered.part = purge.part
      where purge.target = ${target} and purge.confirmed_at_ms is null and purge.given_up_at_ms is null

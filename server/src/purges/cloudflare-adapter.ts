@@ -10,6 +10,7 @@ import {
   isBelow,
   quoteAnswer,
 } from "./purge-port.ts";
+import { cacheName } from "./target-names.ts";
 
 /**
  * developers.cloudflare.com/cache/how-to/purge-cache, "Availability and limits" (July 2026): per
@@ -29,7 +30,7 @@ export function cloudflareAdapterOf(outbound: Pick<Outbound, "send">, settings: 
   const { zone, domain, token, api, plan } = settings;
   const url = new URL(`/client/v4/zones/${zone}/purge_cache`, api).href;
   return {
-    target: `cloudflare:${zone}@${domain}`,
+    target: cacheName(settings),
     leg: "purge",
     limits: { tags: MAX_PER_CALL, urls: MAX_PER_CALL },
     meter: { account: "cloudflare", rates: RATES[plan] },
@@ -58,6 +59,7 @@ function outcomeOf({ status, headers, body }: OutboundResponse): PurgeOutcome {
     );
   return {
     isConfirmed: false,
+    status,
     error: attemptError(
       said.length > 0 ? `${status}: ${said.join("; ")}` : `expected success: true, got ${quoteAnswer(status, body)}`,
     ),

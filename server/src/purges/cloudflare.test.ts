@@ -1,11 +1,12 @@
 import { cacheTags } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
-import { expectStatus } from "../../../test/fixtures/actors.ts";
+import { expectStatus, uniqueId } from "../../../test/fixtures/actors.ts";
 import {
   CLOUDFLARE_LIMITS,
   type CloudflareMishap,
   startCloudflareSimulator,
 } from "../../../test/fixtures/cloudflare-simulator.ts";
+import { registerWorks } from "../../../test/fixtures/datasets.ts";
 import { startFurtherServer, startPlatform } from "../../../test/fixtures/platform.ts";
 import { eventOf, publishCollection, purgesOf, untilConfirmed, withdraw } from "../../../test/fixtures/purges.ts";
 import { engine } from "../../../test/fixtures/settings.ts";
@@ -179,6 +180,45 @@ test("a cache that fails for long is loud until it is well again, and its token 
   await untilConfirmed(platform, event);
   await expect.poll(ready, { timeout: 10_000 }).not.toHaveProperty("purges_failing_since");
   await eventOf(platform, target, "purge.recovered");
+});
+
+test("an address that the cache refuses is named, and neither keeps others from being purged nor is it quiet", async () => {
+  const strictClock = { nowMs: Date.now };
+  const strict = await startCloudflareSimulator({ nowMs: () => strictClock.nowMs() });
+  const wide = { ...settings, api: strict.api, domain: "example" };
+  const other = await startPlatform({ purges: { targets: [wide], edges: [] } });
+  strictClock.nowMs = other.clock.nowMs;
+  const collection = await publishCollection(other, 3);
+  const [good = "", later = ""] = collection.contentIds;
+  const strange = `https://elsewhere.example${uniqueId("/no-such-zone-")}`;
+  const [bad = ""] = await registerWorks(other, collection.creator.creatorId, 1, { canonical_url: strange });
+  const meter = { account: "cloudflare", calls: 100, urls: 100, metered_at_ms: other.clock.nowMs() };
+  const paused = { ...meter, paused_until_ms: other.clock.nowMs() + 10_000 };
+  await other.server.ctx.db.insertInto("purge_meter").values(paused).execute();
+  const [badEvent, goodEvent] = [await withdraw(other, collection, bad), await withdraw(other, collection, good)];
+  for (const event of [badEvent, goodEvent])
+    await expect.poll(async () => (await purgesOf(other, event)).length, { timeout: 10_000 }).toBe(1);
+  other.clock.advance(10);
+  await untilConfirmed(other, goodEvent);
+  const error = expect.stringContaining(`${strange}: 400: 1095`);
+  const oneOf = async (event: string) => (await purgesOf(other, event))[0];
+  await expect.poll(() => oneOf(badEvent), { timeout: 10_000 }).toMatchObject({ state: "waiting", last_error: error });
+  const shared = strict.calls().filter(({ files }) => files.length > 1);
+  expect(shared.map(({ status }) => status)).toEqual([400]);
+  other.clock.advance(20);
+  await untilConfirmed(other, await withdraw(other, collection, later));
+  const { body } = expectStatus(await other.operator.get("/api/v1/purges?limit=1"), 200);
+  expect(body.targets).toMatchObject([{ state: "failing", last_error: error }]);
+  const ready = async () => expectStatus(await other.anonymous.get("/readyz"), 200).body;
+  await expect.poll(ready, { timeout: 10_000 }).toHaveProperty("purges_failing_since");
+  const timeline = async () => expectStatus(await other.operator.get(`/api/v1/revocations/${badEvent}`), 200).body;
+  expect(await timeline()).toMatchObject({ done: false });
+  other.clock.advance(86_400);
+  await expect.poll(() => oneOf(badEvent), { timeout: 10_000 }).toMatchObject({ state: "given_up" });
+  await expect.poll(timeline, { timeout: 10_000 }).toMatchObject({
+    done: true,
+    legs: [{ leg: "committed" }, { leg: "purge", waiting: 0, failed: 1 }],
+  });
 });
 
 describe("an account's rate", () => {

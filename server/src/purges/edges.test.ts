@@ -15,8 +15,8 @@ const target = `edge:${edges[0]?.origin}`;
 
 /** What an edge answers that has fetched everything. */
 function followed({ body }: ReceivedRequest): Reply {
-  const { seq, paths } = JSON.parse(body);
-  return { status: 200, body: JSON.stringify({ seq, refreshed: paths.length, known: false }) };
+  const { seq, documents } = JSON.parse(body);
+  return { status: 200, body: JSON.stringify({ seq, refreshed: documents.length, known: false }) };
 }
 
 good.reply(EDGE_REFRESH_PATH, followed);
@@ -26,6 +26,12 @@ async function takeBack() {
   const collection = await publishCollection(platform, 1);
   const contentId = collection.contentIds[0] ?? "";
   return { event: await withdraw(platform, collection, contentId), contentId };
+}
+
+/** The `seq` that a status list has as it is served. */
+async function seqOf(list: number): Promise<number> {
+  const { text } = expectStatus(await platform.anonymous.get(`/status-lists/${list}`), 200);
+  return JSON.parse(Buffer.from(text.split(".")[1] ?? "", "base64url").toString("utf8")).seq;
 }
 
 async function until(event: string, expected: object, of = target): Promise<void> {
@@ -41,7 +47,9 @@ describe("a withdrawal at Node edges", () => {
   test("is a signed refresh to each, which a dead and a hanging one do not delay", async () => {
     const { event, contentId } = await takeBack();
     await until(event, { state: "confirmed", attempts: 1 });
-    const states = (await purgesOf(platform, event)).map((purge) => [purge.target, purge.state]);
+    const states = (await purgesOf(platform, event))
+      .filter((purge) => purge.round === 1)
+      .map((purge) => [purge.target, purge.state]);
     expect(Object.fromEntries(states)).toEqual({
       [target]: "confirmed",
       [`edge:${dead}`]: "waiting",
@@ -58,24 +66,31 @@ describe("a withdrawal at Node edges", () => {
       .executeTakeFirstOrThrow();
     expect(refresh).toMatchObject({
       ok: true,
-      value: { iss: platform.origin, paths: [`/status-lists/${status_list}`] },
+      value: {
+        iss: platform.origin,
+        documents: [{ path: `/status-lists/${status_list}`, seq: await seqOf(status_list) }],
+      },
     });
+    expect(await seqOf(status_list)).toBeGreaterThan(1);
   });
 
   test("is told to the timeline, edge by edge, with what the dead one says", async () => {
     const { event } = await takeBack();
     await until(event, { state: "confirmed" });
     await until(event, { last_error: expect.stringContaining("did not answer") }, `edge:${dead}`);
-    const legs: readonly PropagationLeg[] = (await readLegs(platform.server.ctx.db, [event])).get(event) ?? [];
+    const legs: readonly PropagationLeg[] =
+      (await readLegs(platform.server.ctx.db, [event], [target, `edge:${dead}`])).get(event) ?? [];
     const [purge] = (await purgesOf(platform, event)).filter((row) => row.target === target);
     expect(legs.find((leg) => leg.target === target)).toEqual({
       event_id: event,
       leg: "edge",
       target,
+      state: "done",
       at_ms: purge?.confirmed_at_ms,
       attempts: 1,
     });
     expect(legs.find((leg) => leg.target === `edge:${dead}`)).toMatchObject({
+      state: "waiting",
       at_ms: null,
       last_error: expect.stringContaining("did not answer"),
     });
@@ -111,13 +126,36 @@ describe("a withdrawal at Node edges", () => {
     await until(event, { state: "confirmed" });
   });
 
-  test("is not repeated when it was confirmed, and says nothing of what purges no documents", async () => {
+  test("is sent again at once, whatever Retry-After says, to an edge that found the old document", async () => {
+    good.reply(EDGE_REFRESH_PATH, ({ body }) => ({
+      status: 503,
+      headers: { "retry-after": "300" },
+      body: JSON.stringify({
+        code: "unavailable",
+        detail: "1 of 1 documents cannot be had",
+        errors: JSON.parse(body).documents.map(({ path }: { path: string }) => ({ at: path })),
+      }),
+    }));
+    const { event } = await takeBack();
+    await until(event, { last_error: "503: unavailable, 1 of 1 documents cannot be had" });
+    good.reply(EDGE_REFRESH_PATH, followed);
+    await until(event, { state: "confirmed", last_error: null });
+  });
+
+  test("is sent once more five seconds later, for a fetch that was in flight, and of what changes no documents nothing is", async () => {
     const { event } = await takeBack();
     await until(event, { state: "confirmed" });
-    platform.clock.advance(10);
-    const { event: later } = await takeBack();
-    await until(later, { state: "confirmed" });
-    expect((await purgesOf(platform, event)).every((purge) => purge.round === 1)).toBe(true);
+    const sent = good.received(EDGE_REFRESH_PATH).length;
+    platform.clock.advance(5);
+    const states = async () =>
+      (await purgesOf(platform, event))
+        .filter((purge) => purge.target === target)
+        .map(({ round, state }) => [round, state]);
+    await expect.poll(states, { timeout: 20_000 }).toEqual([
+      [1, "confirmed"],
+      [2, "confirmed"],
+    ]);
+    expect(good.received(EDGE_REFRESH_PATH).length).toBeGreaterThan(sent);
     const collection = await publishCollection(platform, 1);
     const published = await eventOf(platform, collection.datasetId, "dataset.published");
     expect(await purgesOf(platform, published)).toEqual([]);

@@ -3,6 +3,7 @@ import type { Outbound, OutboundResponse } from "../http/outbound.ts";
 import { attemptError } from "../jobs/attempt-error.ts";
 import type { FastlyTarget } from "../purge-config.ts";
 import { type PurgeAdapter, type PurgeCall, type PurgeOutcome, isBelow, quoteAnswer } from "./purge-port.ts";
+import { cacheName } from "./target-names.ts";
 
 /** fastly.com/documentation/reference/api/purging: 256 surrogate keys in one call, URLs one by one. */
 const MAX_KEYS = 256;
@@ -11,7 +12,7 @@ const MAX_KEYS = 256;
 export function fastlyAdapterOf(outbound: Pick<Outbound, "send">, settings: FastlyTarget): PurgeAdapter {
   const { service, domain, token, api } = settings;
   return {
-    target: `fastly:${service}@${domain}`,
+    target: cacheName(settings),
     leg: "purge",
     limits: { tags: MAX_KEYS, urls: 1 },
     meter: undefined,
@@ -48,6 +49,7 @@ function outcomeOf({ status, headers, body }: OutboundResponse, hasDone: (body: 
   const said = [members["msg"], members["detail"]].filter((text) => typeof text === "string");
   return {
     isConfirmed: false,
+    status,
     error: attemptError(
       said.length > 0
         ? `${status}: ${said.join("; ")}`

@@ -8,8 +8,9 @@ import { type TargetRow, markRecovered, markWarned, readTargets } from "./target
 export const FAILING_MS = TTL_SECONDS * 1_000;
 
 /**
- * Says loudly, once, that a target fails for long, and that it is well again. Answers since when the
- * one has failed that fails for longest; undefined when none fails for long.
+ * Says loudly, once, that something a target was asked for is unconfirmed for long, whatever else it
+ * confirms, and that nothing is any more. Answers since when the one is late that is latest; undefined
+ * when none is.
  */
 export async function judgeTargets(
   ctx: Context,
@@ -21,7 +22,7 @@ export async function judgeTargets(
   );
   const beforeMs = ctx.clock.nowMs() - FAILING_MS;
   for (const row of rows) {
-    if (row.failing_since_ms === null && row.warned_at_ms !== null) await tellRecovered(ctx, row);
+    if (!isFailing(row, beforeMs) && row.warned_at_ms !== null) await tellRecovered(ctx, row, beforeMs);
     if (isFailing(row, beforeMs) && row.warned_at_ms === null) await tellFailing(ctx, row, beforeMs);
   }
   const since = rows.filter((row) => isFailing(row, beforeMs)).map((row) => row.failing_since_ms ?? beforeMs);
@@ -45,11 +46,11 @@ async function tellFailing(ctx: Context, { target }: TargetRow, beforeMs: number
     ctx.log.error(told.value, "purges fail: what was taken back is bounded by the clocks alone there");
 }
 
-async function tellRecovered(ctx: Context, { target }: TargetRow): Promise<void> {
+async function tellRecovered(ctx: Context, { target }: TargetRow, beforeMs: number): Promise<void> {
   const told = await writeFact(ctx, async (fact) => {
-    const row = await markRecovered(fact.trx, target);
-    if (row !== undefined) fact.record({ type: "purge.recovered", aggregate: target, body: { target } });
-    return accept(row !== undefined);
+    const isWell = await markRecovered(fact.trx, target, beforeMs);
+    if (isWell) fact.record({ type: "purge.recovered", aggregate: target, body: { target } });
+    return accept(isWell);
   });
   if (told.ok && told.value) ctx.log.info({ target }, "purges are confirmed again");
 }

@@ -6,6 +6,8 @@ export type ItemKind = "tags" | "urls" | "paths";
 export interface PurgeCall {
   readonly kind: ItemKind;
   readonly items: readonly string[];
+  /** The part that it is for, when it is for one alone. */
+  readonly of?: object;
 }
 
 /** Confirmed is only what the other side said it has done. */
@@ -14,8 +16,12 @@ export type PurgeOutcome =
   | {
       readonly isConfirmed: false;
       readonly error: string;
+      /** Undefined when nothing answered. */
+      readonly status?: number;
       /** The `Retry-After` header, where there was one. */
       readonly retryAfter?: string | null;
+      /** What is asked of it has happened and has not reached it yet: it is asked again at once. */
+      readonly isSoonThere?: boolean;
     };
 
 /** A token bucket: so many a second, and as many at once as it holds. */

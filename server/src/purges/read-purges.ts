@@ -11,7 +11,7 @@ export const TARGET_STATES = ["ok", "retrying", "failing", "unused"] as const;
 export interface TargetView {
   readonly target: string;
   readonly leg: PurgeAdapter["leg"];
-  /** `retrying`: the last call failed; `failing`: it has for so long that caches ask by themselves; `unused`: nothing was sent yet. */
+  /** `retrying`: something it was asked for failed; `failing`: since so long ago that caches ask by themselves; `unused`: nothing was sent yet. */
   readonly state: (typeof TARGET_STATES)[number];
   readonly waiting: number;
   readonly oldest_waiting_at_ms?: number;
@@ -59,14 +59,15 @@ async function viewTargets(
   return adapters.map(({ target, leg }) => {
     const { failing_since_ms = null, last_error = null, last_confirmed_at_ms = null } = known.get(target) ?? {};
     const waits = waiting.get(target);
-    const standing = known.has(target) ? stateOf(failing_since_ms, beforeMs) : "unused";
+    const isAnswered = last_error !== null || (failing_since_ms ?? Number.POSITIVE_INFINITY) <= beforeMs;
+    const standing = known.has(target) ? stateOf(isAnswered ? failing_since_ms : null, beforeMs) : "unused";
     return {
       target,
       leg,
       state: standing,
       waiting: waits?.waiting ?? 0,
       ...(waits === undefined ? {} : { oldest_waiting_at_ms: waits.oldest_ms }),
-      ...(failing_since_ms === null ? {} : { failing_since_ms }),
+      ...(failing_since_ms === null || !isAnswered ? {} : { failing_since_ms }),
       ...(last_error === null ? {} : { last_error }),
       ...(last_confirmed_at_ms === null ? {} : { last_confirmed_at_ms }),
     };

@@ -39,11 +39,11 @@ export async function insertOrders(db: Db, orders: readonly NewOrder[], dueAtMs:
 }
 
 /** A part that is ours to send. */
-export type ClaimedPart = PartKey & Items & Pick<PurgeRow, "attempts"> & { readonly at_ms: number };
+export type ClaimedPart = PartKey & Items & Pick<PurgeRow, "attempts" | "is_alone"> & { readonly at_ms: number };
 
 /**
- * Writes that a target confirmed parts: what was purged is purged again later, for a cache fill that
- * was in flight; what an edge fetched is not. Answers the ones that were not confirmed before.
+ * Writes that a target confirmed parts, and that they are sent again later, for a cache fill or a
+ * fetch that was in flight. Answers the ones that were not confirmed before.
  */
 export async function recordConfirmed(
   db: Db,
@@ -59,14 +59,14 @@ export async function recordConfirmed(
         from ended
        where purge.event_id = ended.event_id and purge.part = ended.part and purge.round = ended.round
          and purge.target = ${target} and purge.confirmed_at_ms is null
-      returning purge.event_id, purge.part, purge.round
+      returning purge.event_id, purge.part, purge.round, purge.is_alone
     ), again as (
-      insert into purge (event_id, part, target, round, leg, due_at_ms)
-      select event_id, part, ${target}, 2, ${leg}, ${againAtMs} from confirmed where round = 1 and ${leg}::text = 'purge'
+      insert into purge (event_id, part, target, round, leg, is_alone, due_at_ms)
+      select event_id, part, ${target}, 2, ${leg}, is_alone, ${againAtMs} from confirmed where round = 1
       on conflict do nothing
     ), well as (
       insert into purge_target (target, leg, last_confirmed_at_ms) values (${target}, ${leg}, ${nowMs})
-      on conflict (target) do update set failing_since_ms = null, last_confirmed_at_ms = ${nowMs}
+      on conflict (target) do update set last_confirmed_at_ms = ${nowMs}
     )
     select event_id, part, round from confirmed`.execute(db);
   return rows;
@@ -75,6 +75,7 @@ export async function recordConfirmed(
 export interface FailedPart extends PartKey {
   readonly due_at_ms: number;
   readonly error: string;
+  readonly is_alone: boolean;
   /** Set when it is given up. */
   readonly given_up_at_ms: number | null;
 }
@@ -84,22 +85,21 @@ export async function recordFailed(
   db: Db,
   { target, leg }: { readonly target: string; readonly leg: Leg },
   failed: readonly FailedPart[],
-  nowMs: number,
 ): Promise<void> {
-  const error = failed[0]?.error ?? "";
   await sql`
     with failed as (
       select * from json_to_recordset(${JSON.stringify(failed)}::json) as failed (
-        event_id text, part integer, round smallint, due_at_ms bigint, error text, given_up_at_ms bigint)
+        event_id text, part integer, round smallint, due_at_ms bigint, error text, is_alone boolean,
+        given_up_at_ms bigint)
     ), waiting as (
-      update purge set due_at_ms = failed.due_at_ms, last_error = failed.error, given_up_at_ms = failed.given_up_at_ms
+      update purge
+         set due_at_ms = failed.due_at_ms, last_error = failed.error, is_alone = failed.is_alone,
+             given_up_at_ms = failed.given_up_at_ms
         from failed
        where purge.event_id = failed.event_id and purge.part = failed.part and purge.round = failed.round
          and purge.target = ${target} and purge.confirmed_at_ms is null
     )
-    insert into purge_target (target, leg, failing_since_ms, last_error) values (${target}, ${leg}, ${nowMs}, ${error})
-    on conflict (target) do update
-       set failing_since_ms = coalesce(purge_target.failing_since_ms, ${nowMs}), last_error = ${error}`.execute(db);
+    insert into purge_target (target, leg) values (${target}, ${leg}) on conflict (target) do nothing`.execute(db);
 }
 
 /** Deletes the oldest orders of before that instant, with what was asked of targets; answers how many. */

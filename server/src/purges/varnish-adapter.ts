@@ -3,6 +3,7 @@ import type { Outbound } from "../http/outbound.ts";
 import { attemptError } from "../jobs/attempt-error.ts";
 import type { VarnishTarget } from "../purge-config.ts";
 import { type PurgeAdapter, type PurgeCall, type PurgeOutcome, quoteAnswer } from "./purge-port.ts";
+import { cacheName } from "./target-names.ts";
 
 /** Together shorter than the 8 KiB that Varnish takes for one header. */
 const MAX_TAGS = 100;
@@ -10,9 +11,10 @@ const MAX_TAGS = 100;
 const DONE_HEADER = "x-licet-purged";
 
 /** Purges a Varnish that runs examples/varnish/licet.vcl: BAN by tags, PURGE by URL. */
-export function varnishAdapterOf(outbound: Pick<Outbound, "send">, { url: base }: VarnishTarget): PurgeAdapter {
+export function varnishAdapterOf(outbound: Pick<Outbound, "send">, settings: VarnishTarget): PurgeAdapter {
+  const { url: base } = settings;
   return {
-    target: `varnish:${base.origin}`,
+    target: cacheName(settings),
     leg: "purge",
     limits: { tags: MAX_TAGS, urls: 1 },
     meter: undefined,
@@ -21,12 +23,13 @@ export function varnishAdapterOf(outbound: Pick<Outbound, "send">, { url: base }
   };
 }
 
-/** The tags become part of an expression over there, so nothing but a tag is sent. */
+/** The tags become part of an expression over there, so nothing but a tag is sent: it is refused as the cache would. */
 async function ban(outbound: Pick<Outbound, "send">, base: URL, { items }: PurgeCall): Promise<PurgeOutcome> {
   const strange = items.find((tag) => !isCacheTag(tag));
   if (strange !== undefined)
     return {
       isConfirmed: false,
+      status: 400,
       error: attemptError(`expected tags of lower-case letters, digits and hyphens, got ${strange}`),
     };
   return send(outbound, base.href, { method: "BAN", headers: { "x-licet-tags": items.join("|") } });
@@ -53,6 +56,7 @@ async function send(
   if (status === 200 && headers.has(DONE_HEADER)) return { isConfirmed: true };
   return {
     isConfirmed: false,
+    status,
     error: attemptError(
       status === 200
         ? `expected ${DONE_HEADER} from examples/varnish/licet.vcl, got an answer without it: is this the cache, and does it run that VCL?`

@@ -85,9 +85,11 @@ async function measureQueues(db: Db, nowMs: number): Promise<DatabaseMeasures["u
 /** Caches and edges that were ever asked for anything, those that are not configured any more among them while something waits. */
 async function measurePurges(db: Db, nowMs: number): Promise<DatabaseMeasures["purges"]> {
   const { rows } = await sql<{ target: string; waiting: number; oldest_ms: number | null; failing_ms: number | null }>`
-    select known.target, known.failing_since_ms::float8 as failing_ms, coalesce(waits.waiting, 0)::int as waiting,
-           waits.oldest_ms
+    select known.target, late.failing_ms, coalesce(waits.waiting, 0)::int as waiting, waits.oldest_ms
       from purge_target known
+      left join lateral (select min(requested_at_ms)::float8 as failing_ms from purge
+                          where purge.target = known.target and purge.confirmed_at_ms is null
+                            and purge.given_up_at_ms is null and purge.attempts > 0) late on true
       left join (select target, count(*) as waiting, min(at_ms)::float8 as oldest_ms
                    from (select purge.target, ordered.at_ms
                            from purge

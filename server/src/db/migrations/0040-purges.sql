@@ -28,21 +28,22 @@ create table purge (
   -- When it was given up: caches have forgotten by themselves long before.
   given_up_at_ms bigint,
   last_error text,
+  -- A call that it shared was refused: it is sent by itself.
+  is_alone boolean not null default false,
   primary key (event_id, part, target, round),
   foreign key (event_id, part) references purge_order (event_id, part)
 );
 create index purge_due on purge (target, round, due_at_ms) where confirmed_at_ms is null and given_up_at_ms is null;
+create index purge_late on purge (target, requested_at_ms)
+  where confirmed_at_ms is null and given_up_at_ms is null and attempts > 0;
 create index purge_newest on purge (event_id desc, part, target, round);
 
--- How a target does.
+-- Every target that was ever asked for anything.
 create table purge_target (
   target text primary key,
   leg text not null check (leg in ('purge', 'edge')),
-  -- Since when nothing it was asked for was confirmed; null while the last was.
-  failing_since_ms bigint,
-  -- When the operator was told.
+  -- When the operator was told that something it was asked for is late.
   warned_at_ms bigint,
-  last_error text,
   last_confirmed_at_ms bigint
 );
 

@@ -30,6 +30,8 @@ create table propagation_leg (
   event_id text not null references propagation (event_id),
   leg text not null check (leg in ('committed', 'purge', 'edge', 'webhook', 'acknowledgement')),
   target text not null,
+  -- Which of its kind, from 1 in the order in which they were found: what those read who may not know the target.
+  number integer not null,
   -- Whose it is; null for what is the platform's own.
   marketplace_id text,
   dataset_id text,
@@ -43,6 +45,7 @@ create table propagation_leg (
   check ((state = 'done') = (at_ms is not null)),
   check ((state = 'done') = (sequence is not null))
 );
+create unique index propagation_leg_by_number on propagation_leg (event_id, leg, number);
 create unique index propagation_leg_in_order on propagation_leg (event_id, sequence) where sequence is not null;
 create index propagation_leg_open on propagation_leg (leg, event_id) where state <> 'done';
 
