@@ -19,13 +19,14 @@ const cases = casesOf<{ scope: string[]; expect: Record<string, unknown> }>(vect
 describe("what a scope is called elsewhere", () => {
   test.each(cases)("$name", ({ scope, expect: expected }) => {
     const open = MODALITIES.map((modality) => [modality, openLabels(scope, modality)] as const);
+    const usages = MODALITIES.map((modality) => [modality, rslUsages(scope, modality)] as const);
     expect({
       open: Object.fromEntries(open.filter(([, labels]) => labels.length > 0)),
       content_usage: contentUsage(openLabels(scope, "text")),
       content_signal: contentSignal(openLabels(scope, "text")),
-      rsl_usages: rslUsages(scope),
+      rsl_usages: Object.fromEntries(usages.filter(([, offered]) => offered.length > 0)),
       rsl_users: rslUsers(scope),
-      mining: isMining(scope),
+      mining: MODALITIES.filter((modality) => isMining(scope, modality)),
     }).toEqual(expected);
   });
 
@@ -55,6 +56,12 @@ describe("the scope that RSL terms ask for", () => {
     const narrow = scopeOfRsl(scope, { usages: ["ai-train"], users: ["non-commercial"] }) ?? [];
     expect(narrow).toEqual(["training", "fine_tuning_text"]);
     expect(checkScope(narrow).ok).toBe(true);
+  });
+
+  test("is none when its usages are offered for different kinds of works", () => {
+    const mixed = ["training_image", "search_text", "commercial"];
+    expect(scopeOfRsl(mixed, { usages: ["ai-train", "search"], users: undefined })).toBeUndefined();
+    expect(scopeOfRsl(mixed, { usages: ["search"], users: undefined })).toEqual(["search_text", "commercial"]);
   });
 
   test.each([

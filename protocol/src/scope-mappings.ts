@@ -77,9 +77,12 @@ export function contentSignal(open: readonly AiprefLabel[]): string {
   return signals.join(", ");
 }
 
-/** What an RSL license may offer of a scope: a usage that some use of the scope belongs to. Which of them a token is for, it says itself. */
-export function rslUsages(scope: readonly string[]): readonly RslUsage[] {
-  const offered = new Set(usesOf(scope).map((use) => USE_MAPPINGS[use].rsl));
+/**
+ * What an RSL license may offer of a scope for works of a modality: a usage that some use of the scope belongs to.
+ * Which of them a token is for, it says itself.
+ */
+export function rslUsages(scope: readonly string[], modality: Modality): readonly RslUsage[] {
+  const offered = new Set(requestsFor(scope, modality).map(({ use }) => USE_MAPPINGS[use].rsl));
   return RSL_USAGES.filter((usage) => offered.has(usage));
 }
 
@@ -91,9 +94,9 @@ export function rslUsers(scope: readonly string[]): readonly RslUser[] {
   return isCommercial ? EXTENT_MAPPINGS.commercial.rslUsers : EXTENT_MAPPINGS.non_commercial.rslUsers;
 }
 
-/** True when something of a scope is text and data mining. */
-export function isMining(scope: readonly string[]): boolean {
-  return usesOf(scope).some((use) => USE_MAPPINGS[use].tdm);
+/** True when something that a scope grants for works of a modality is text and data mining. */
+export function isMining(scope: readonly string[], modality: Modality): boolean {
+  return requestsFor(scope, modality).some(({ use }) => USE_MAPPINGS[use].tdm);
 }
 
 /** What an RSL license asks for. */
@@ -104,15 +107,19 @@ export interface RslTerms {
 }
 
 /**
- * The part of a scope that RSL terms ask for, in the scope's own entries; undefined when they ask
- * for a usage or a user that the scope does not offer, or for none.
+ * The part of a scope that RSL terms ask for, in the scope's own entries; undefined when they ask for a usage or a
+ * user that the scope does not offer, or for none. A license is of the works of one modality, so its usages must all
+ * be offered for one.
  *
  * @example scopeOfRsl(["training", "search", "commercial"], { usages: ["ai-train"], users: undefined }) // → ["training", "commercial"]
  */
 export function scopeOfRsl(scope: readonly string[], { usages, users }: RslTerms): readonly string[] | undefined {
-  const offeredUsages: readonly string[] = rslUsages(scope);
+  const isOffered = MODALITIES.some((modality) => {
+    const offered: readonly string[] = rslUsages(scope, modality);
+    return usages.every((usage) => offered.includes(usage));
+  });
   const offeredUsers: readonly string[] = rslUsers(scope);
-  if (usages.length === 0 || !usages.every((usage) => offeredUsages.includes(usage))) return undefined;
+  if (usages.length === 0 || !isOffered) return undefined;
   if (users !== undefined && (users.length === 0 || !users.every((user) => offeredUsers.includes(user))))
     return undefined;
   const isForMoney = users === undefined || users.includes("commercial");
@@ -123,9 +130,4 @@ export function scopeOfRsl(scope: readonly string[], { usages, users }: RslTerms
     return isForMoney || !row.commercial;
   });
   return kept.length === 0 ? undefined : kept;
-}
-
-function usesOf(scope: readonly string[]): readonly Use[] {
-  const named = MODALITIES.flatMap((modality) => requestsFor(scope, modality).map(({ use }) => use));
-  return USES.filter((use) => named.includes(use));
 }

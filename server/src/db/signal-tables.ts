@@ -3,7 +3,6 @@ export interface SignalTables {
   signal_dataset: {
     dataset_id: string;
     version: number;
-    license_xml: string;
     terms_url: string;
     is_mining: boolean;
   };
@@ -15,6 +14,8 @@ export interface SignalTables {
     host: string;
     url: string;
     open: string;
+    license_xml: string;
+    is_mining: boolean;
   };
   signal_mark: { subject: string; marks: number };
 }

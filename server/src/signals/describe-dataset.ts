@@ -1,4 +1,12 @@
-import { type AiprefLabel, type ConsentClaims, isMining, modalityOf, openLabels } from "@licet/protocol";
+import {
+  type AiprefLabel,
+  type ConsentClaims,
+  MODALITIES,
+  type Modality,
+  isMining,
+  modalityOf,
+  openLabels,
+} from "@licet/protocol";
 import { claimsOf, findConsents } from "../consents/lookup.ts";
 import type { Context } from "../context.ts";
 import { type DatasetRow, type OfferedWork, type VersionRow, offerOf, readOfferedWorks } from "../datasets/lookup.ts";
@@ -23,42 +31,45 @@ export async function describeDataset(
   version: VersionRow,
 ): Promise<DescribedDataset | undefined> {
   const { scope, price, priceText, currency, terms } = offerOf(version);
-  const license = licenseXml({ datasetId: dataset_id, origin: ctx.origin, scope, price, priceText, currency });
-  if (license === "" || !ON_OFFER.includes(state)) return undefined;
+  const offer = { datasetId: dataset_id, origin: ctx.origin, scope, price, priceText, currency };
+  const licenses = new Map(MODALITIES.map((modality) => [modality, licenseXml({ ...offer, modality })]));
+  if (![...licenses.values()].some((license) => license !== "") || !ON_OFFER.includes(state)) return undefined;
   const offered = await readOfferedWorks(ctx.db, version, MAX_WORKS);
   const isFree = price.scaled === 0n;
   const claims = isFree ? await readClaims(ctx, offered) : new Map<string, ConsentClaims>();
   const works = offered.flatMap((work): SignalWorkRow[] => {
-    const place = placeOf(work.url);
-    if (place === undefined) return [];
-    const open = openOf(work, scope, claims.get(work.jti)).join(" ");
+    const [place, modality] = [placeOf(work.url), modalityOf(work.mime_type)];
+    if (place === undefined || modality === undefined) return [];
+    const granted = claims.get(work.jti);
+    const isNamed = !isFree || isUnconditional(granted);
+    const license_xml = isNamed ? (licenses.get(modality) ?? "") : "";
+    const is_mining = isNamed && isMining(scope, modality);
+    const open = granted === undefined || !isNamed ? [] : openOf(modality, scope, granted);
     const { position, content_id, jti } = work;
-    return [{ dataset_id, position, content_id, jti, host: place.host, url: place.pattern, open }];
+    const named = { dataset_id, position, content_id, jti, host: place.host, url: place.pattern };
+    return [{ ...named, open: open.join(" "), license_xml, is_mining }];
   });
   return {
     dataset: {
       dataset_id,
       version: version.version,
-      license_xml: license,
       terms_url: ctx.origin + documentPaths.terms(terms),
-      is_mining: isMining(scope),
+      is_mining: MODALITIES.some((modality) => isMining(scope, modality)),
     },
     works,
   };
 }
 
 /**
- * What a work is open for to everybody: what its dataset offers for nothing and its consent grants without a
- * condition. A preference can name no marketplace and carries no prohibition, so a consent that does opens nothing.
+ * Neither a preference nor a license that says `free` can name a marketplace or carry a prohibition: a work whose
+ * consent does is offered by none where its dataset costs nothing, and stays reserved.
  */
-function openOf(
-  { mime_type }: OfferedWork,
-  scope: readonly string[],
-  claims: ConsentClaims | undefined,
-): readonly AiprefLabel[] {
-  const modality = modalityOf(mime_type);
-  if (claims === undefined || modality === undefined) return [];
-  if (claims.aud !== undefined || (claims.prohibitions ?? []).length > 0) return [];
+function isUnconditional(claims: ConsentClaims | undefined): boolean {
+  return claims !== undefined && claims.aud === undefined && (claims.prohibitions ?? []).length === 0;
+}
+
+/** What a work is open for to everybody: what its dataset offers for nothing and its consent grants without a condition. */
+function openOf(modality: Modality, scope: readonly string[], claims: ConsentClaims): readonly AiprefLabel[] {
   const granted = openLabels(claims.scope, modality);
   return openLabels(scope, modality).filter((label) => granted.includes(label));
 }

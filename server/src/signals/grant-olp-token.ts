@@ -1,4 +1,4 @@
-import { type Refusal, type RefusalCode, scopeOfRsl, sha256Hex } from "@licet/protocol";
+import { type Refusal, type RefusalCode, MODALITIES, rslUsages, scopeOfRsl, sha256Hex } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
 import { type VersionRow, offerOf } from "../datasets/lookup.ts";
@@ -101,16 +101,24 @@ function datasetOf(origin: string, proofs: readonly string[]): string | undefine
 /** The part of the version's scope that is asked for on its own terms; otherwise what is wrong with what is asked. */
 function offeredScope(version: VersionRow, asked: AskedLicense): readonly string[] | string {
   const offer = offerOf(version);
-  const payment = paymentOf(offer);
-  if (asked.payment !== payment.type)
-    return `expected <payment type='${payment.type}'>, since the price is ${offer.priceText} ${offer.currency}, got ${asked.payment}`;
-  const expected = payment.amount === undefined ? undefined : `${payment.amount} ${offer.currency}`;
-  const got = asked.amount === undefined ? undefined : `${asked.amount.value} ${asked.amount.currency}`;
-  if (expected !== got) return `expected the amount ${expected ?? "to be missing"}, got ${got ?? "none"}`;
   const isLeft = (word: string): boolean => !asked.prohibited.includes(word);
   const usages = asked.usages.filter(isLeft);
   const scope = scopeOfRsl(offer.scope, { usages, users: asked.users?.filter(isLeft) });
-  return scope ?? `expected usages and users that the dataset offers, got ${usages.join(" ") || "no usage"}`;
+  // What is asked says of works of which kind it is by its payment alone, which may differ.
+  const payments = MODALITIES.filter((modality) => rslUsages(offer.scope, modality).length > 0).map((modality) =>
+    paymentOf({ ...offer, modality }),
+  );
+  const types = [...new Set(payments.map(({ type }) => type))];
+  const payment = payments.find(({ type }) => type === asked.payment);
+  if (payment === undefined)
+    return `expected <payment type='${types.join("' or '")}'>, since the price is ${offer.priceText} ${offer.currency}, got ${asked.payment}`;
+  const expected = payment.amount === undefined ? undefined : `${payment.amount} ${offer.currency}`;
+  const got = asked.amount === undefined ? undefined : `${asked.amount.value} ${asked.amount.currency}`;
+  if (expected !== got) return `expected the amount ${expected ?? "to be missing"}, got ${got ?? "none"}`;
+  return (
+    scope ??
+    `expected usages and users that the dataset offers for works of one kind, got ${usages.join(" ") || "no usage"}`
+  );
 }
 
 /** What our refusals are in the words of OLP; the rest is a resource that is not to be had. */

@@ -97,8 +97,7 @@ async function renderDataset(ctx: Context, datasetId: string, mark: SignalMarkRo
   const isOver = dataset === undefined || version === undefined;
   const described = isOver ? undefined : await describeDataset(ctx, dataset, version);
   const known = await findSignalDataset(ctx.db, datasetId);
-  const isOther =
-    described?.dataset.version !== known?.version || described?.dataset.license_xml !== known?.license_xml;
+  const isOther = described?.dataset.version !== known?.version || described?.dataset.terms_url !== known?.terms_url;
   if (isOther)
     await writeFact(ctx, async (fact) => {
       // Whoever takes something back holds the dataset, so that it sees these works or they see what it took.

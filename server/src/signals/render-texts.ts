@@ -77,7 +77,7 @@ async function readStanding(ctx: Context, filter: WorkFilter): Promise<readonly 
 /** Each address once, with the license of every dataset it is in. */
 function rslOf(ctx: Context, works: readonly NamedWork[], reserved: string): string {
   const contents = new Map<string, RslContent>();
-  for (const { url, license_xml, terms_url } of works) {
+  for (const { url, license_xml, terms_url } of works.filter((work) => work.license_xml !== "")) {
     const known = contents.get(url);
     if (known === undefined) contents.set(url, { url, licenses: [license_xml], termsUrl: terms_url });
     else if (!known.licenses.includes(license_xml))

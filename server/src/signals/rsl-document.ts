@@ -1,4 +1,4 @@
-import { type Price, rslUsages, rslUsers } from "@licet/protocol";
+import { type Modality, type Price, rslUsages, rslUsers } from "@licet/protocol";
 
 export const RSL_TYPE = "application/rsl+xml";
 const NAMESPACE = "https://rslstandard.org/rsl";
@@ -9,9 +9,10 @@ const MAX_AGE_DAYS = 1;
 /** Longer documents leave the rest out. */
 const MAX_CONTENTS_LENGTH = 1_048_576;
 
-/** What a dataset offers, as far as a license of RSL says it. */
+/** What a dataset offers for works of one modality, as far as a license of RSL says it. */
 export interface RslOffer {
   readonly datasetId: string;
+  readonly modality: Modality;
   readonly origin: string;
   readonly scope: readonly string[];
   /** `per-token:0.0001` */
@@ -42,17 +43,25 @@ export function proofOf(origin: string, datasetId: string): string {
  * A price as RSL says it (section 3.7): once for a flat one, for each work used for one by item or
  * image. One by token or minute has no amount in RSL, since any would be read as the price of a work.
  */
-export function paymentOf({ scope, price, priceText }: Pick<RslOffer, "scope" | "price" | "priceText">): RslPayment {
+export function paymentOf({
+  modality,
+  scope,
+  price,
+  priceText,
+}: Pick<RslOffer, "modality" | "scope" | "price" | "priceText">): RslPayment {
   const amount = priceText.slice(priceText.indexOf(":") + 1);
   if (price.scaled === 0n) return { type: "free" };
   if (price.unit === "flat") return { type: "purchase", amount };
-  const type = rslUsages(scope).includes("ai-train") ? "training" : "use";
+  const type = rslUsages(scope, modality).includes("ai-train") ? "training" : "use";
   return price.unit === "per-item" || price.unit === "per-image" ? { type, amount } : { type };
 }
 
-/** The `<license>` of a dataset: what clients hand in to get ours. Empty when RSL has no word for anything it offers. */
+/**
+ * The `<license>` of a dataset's works of one modality: what clients hand in to get ours. Empty when RSL has no word
+ * for anything that is offered of them.
+ */
 export function licenseXml(offer: RslOffer): string {
-  const usages = rslUsages(offer.scope);
+  const usages = rslUsages(offer.scope, offer.modality);
   if (usages.length === 0) return "";
   const proof = escapeXml(proofOf(offer.origin, offer.datasetId));
   return [

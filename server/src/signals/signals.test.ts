@@ -256,6 +256,48 @@ describe("RSL", () => {
     expect(rsl.content.license.payment).toEqual({ ...payment, custom });
   });
 
+  test("offers of each kind of works what is granted for it, and nothing that is granted for another", async () => {
+    const host = newHost();
+    const scope = ["training_image", "search_text", "commercial"];
+    const creator = await enrolCreator(platform);
+    const kinds = [
+      ["/picture", "image/png"],
+      ["/text", "text/plain"],
+      ["/film", "video/mp4"],
+    ] as const;
+    const works: string[] = [];
+    for (const [name, mime_type] of kinds)
+      works.push(
+        await registerWork(platform, creator.creatorId, { canonical_url: `https://${host}${name}`, mime_type }),
+      );
+    await giveConsent(creator, { scope });
+    const { dataset_id } = await publishDataset(platform, works.slice(0, 2), { scope });
+    await rendered();
+    const rules = readRsl(await textAt(`/rsl/datasets/${dataset_id}.xml`));
+    expect(rules.map(({ url, usages }) => [url, usages])).toEqual([
+      [`https://${host}/picture$`, ["ai-train"]],
+      [`https://${host}/text$`, ["search"]],
+    ]);
+    const { body } = expectStatus(await platform.anonymous.get(`/rights/${host}/tdmrep.json`), 200);
+    expect(body.map((rule: { readonly location: string }) => rule.location)).toEqual(["/picture$", "/"]);
+  });
+
+  test.each([
+    ["for one marketplace", { audience: ["mkt_some"] }],
+    ["with a prohibition", { prohibitions: ["voice_clone"] }],
+  ])("calls nothing free that was given %s, as robots.txt does", async (_name, condition) => {
+    const host = newHost();
+    const { datasetId, creator } = await offer(host, ["/conditional"], FREE, condition);
+    const work = await registerWork(platform, creator.creatorId, { canonical_url: `https://${host}/free` });
+    await giveConsent(creator, { subject: `content:${work}`, scope: TRAINING });
+    const { dataset_id: free } = await publishDataset(platform, [work], { scope: TRAINING, ...FREE });
+    await rendered();
+    for (const text of [await textAt(`/rsl/datasets/${datasetId}.xml`), await textAt(`/rights/${host}/license.xml`)])
+      expect(text).not.toContain(`${host}/conditional`);
+    expect(await textAt(`/rsl/datasets/${datasetId}.xml`)).toContain('<prohibits type="usage">ai-all</prohibits>');
+    expect(await textAt(`/rsl/datasets/${free}.xml`)).toContain('<payment type="free"/>');
+  });
+
   test("names an address once, with the license of every dataset it is in", async () => {
     const host = newHost();
     const { works, datasetId } = await offer(host, ["/1"]);

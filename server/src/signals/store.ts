@@ -59,11 +59,12 @@ export async function saveSignalDataset(
   await trx.insertInto("signal_dataset").values(dataset).execute();
   const column = <T>(read: (row: SignalWorkRow) => T): T[] => works.map(read);
   await sql`
-    insert into signal_work (dataset_id, position, content_id, jti, host, url, open)
+    insert into signal_work (dataset_id, position, content_id, jti, host, url, open, license_xml, is_mining)
     select ${datasetId}, * from unnest(
       ${column((row) => row.position)}::int[], ${column((row) => row.content_id)}::text[],
       ${column((row) => row.jti)}::text[], ${column((row) => row.host)}::text[],
-      ${column((row) => row.url)}::text[], ${column((row) => row.open)}::text[])`.execute(trx);
+      ${column((row) => row.url)}::text[], ${column((row) => row.open)}::text[],
+      ${column((row) => row.license_xml)}::text[], ${column((row) => row.is_mining)}::boolean[])`.execute(trx);
 }
 
 /** The hosts at which a dataset's works are, and whether something of them is open there. */
@@ -91,7 +92,7 @@ export async function readOpenWorks(db: Db | Trx, host: string): Promise<readonl
 }
 
 /** A work with what is offered of its dataset. */
-export type NamedWork = SignalWorkRow & Omit<SignalDatasetRow, "dataset_id">;
+export type NamedWork = SignalWorkRow & Pick<SignalDatasetRow, "version" | "terms_url">;
 
 export interface WorkFilter {
   readonly datasetId?: string;
@@ -106,7 +107,7 @@ export async function readNamedWorks(
   { datasetId, host, ofEach, limit }: WorkFilter,
 ): Promise<readonly NamedWork[]> {
   const { rows } = await sql<NamedWork>`
-    select work.*, signal_dataset.version, signal_dataset.license_xml, signal_dataset.terms_url, signal_dataset.is_mining
+    select work.*, signal_dataset.version, signal_dataset.terms_url
       from signal_dataset
       cross join lateral (
         select * from signal_work

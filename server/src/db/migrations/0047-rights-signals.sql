@@ -1,9 +1,9 @@
--- What was offered of a dataset when its signals were rendered: its RSL license, and what it opens to everybody.
+-- What was offered of a dataset when its signals were rendered.
 create table signal_dataset (
   dataset_id text primary key references dataset (dataset_id),
   version integer not null,
-  license_xml text not null,
   terms_url text not null,
+  -- Whether works of some modality may be mined.
   is_mining boolean not null
 );
 
@@ -17,6 +17,9 @@ create table signal_work (
   url text not null,
   -- AIPREF categories that are open to everybody, between spaces.
   open text not null,
+  -- The RSL license of works of its modality, empty where none is offered, and whether they may be mined.
+  license_xml text not null,
+  is_mining boolean not null,
   primary key (dataset_id, position)
 );
 create index signal_work_by_host on signal_work (host, dataset_id, position);
