@@ -25,8 +25,8 @@ sub vcl_recv {
     if (req.http.X-Licet-Tags !~ "^[a-z0-9-]{1,128}(\|[a-z0-9-]{1,128})*$") {
       return (synth(400, "expected tags of lower-case letters, digits and hyphens"));
     }
-    # Of the object alone, so that the ban lurker can settle it.
-    if (std.ban("obj.http.Cache-Tag ~ (^|,)(" + req.http.X-Licet-Tags + ")(,|$)")) {
+    # Of the object alone, so that the ban lurker can settle it. Lists are written with and without spaces.
+    if (std.ban("obj.http.Cache-Tag ~ (^|,)[[:space:]]*(" + req.http.X-Licet-Tags + ")[[:space:]]*(,|$)")) {
       return (synth(200, "licet banned"));
     }
     return (synth(503, std.ban_error()));
@@ -38,6 +38,11 @@ sub vcl_recv {
 
 sub vcl_purge {
   return (synth(200, "licet purged"));
+}
+
+sub vcl_backend_response {
+  # A ban looks at one line, and tags may come on several.
+  std.collect(beresp.http.Cache-Tag);
 }
 
 sub vcl_synth {

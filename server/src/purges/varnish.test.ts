@@ -13,11 +13,12 @@ import { varnishAdapterOf } from "./varnish-adapter.ts";
 /** A site behind the cache: what it answers, for how long, and under which tags. */
 async function startSite() {
   const answers = new Map<string, readonly string[]>();
+  const lines = new Map<string, string[]>();
   let count = 0;
   const server = createServer((incoming, response) => {
     const tags = answers.get(incoming.url ?? "") ?? [];
     count += 1;
-    const cacheTag = tags.length === 0 ? {} : { "cache-tag": tags.join(",") };
+    const cacheTag = tags.length === 0 ? {} : { "cache-tag": lines.get(incoming.url ?? "") ?? tags.join(",") };
     response.writeHead(200, { "cache-control": "public, max-age=3600", ...cacheTag }).end(`answer ${count}`);
   });
   server.listen(0, "127.0.0.1");
@@ -29,6 +30,11 @@ async function startSite() {
     host: "127.0.0.1",
     port,
     tag: (path: string, tags: readonly string[]) => answers.set(path, tags),
+    /** The same as header lines that a site writes by itself. */
+    tagIn: (path: string, headers: readonly string[]) => {
+      answers.set(path, headers);
+      lines.set(path, [...headers]);
+    },
     requests: () => count,
   };
 }
@@ -67,6 +73,30 @@ describe.skipIf(!hasVarnish)("a real Varnish (apt-get install varnish, where the
     expect(await varnish.get(goneUrl)).toMatchObject({ isHit: false });
     expect(await varnish.get(staysUrl)).toMatchObject({ isHit: true });
     expect(await varnish.get(pageUrl)).toMatchObject({ isHit: true });
+  });
+
+  test("finds a tag after a comma and a space, with a tab beside it, and on a second line of the header", async () => {
+    const spelled = (tag: string): readonly (readonly string[])[] => [
+      [`one, ${tag}`],
+      [`one, ${tag}, two`],
+      [`${tag} , one`],
+      [`one,\t${tag}\t,two`],
+      ["one, two", `three, ${tag}`],
+      [tag, "one"],
+    ];
+    const paths = spelled("licet-spelled").map((headers) => {
+      const path = uniqueId("/spelled-");
+      site.tagIn(path, headers);
+      return `http://site.example${path}`;
+    });
+    const [longer, beside] = [uniqueId("/longer-"), uniqueId("/beside-")];
+    site.tagIn(longer, ["one, licet-spelled-longer, not-licet-spelled"]);
+    site.tagIn(beside, ["one, two", "licet spelled"]);
+    const others = [longer, beside].map((path) => `http://site.example${path}`);
+    for (const url of [...paths, ...others]) await cache(url);
+    expect(await varnish.send("BAN", "/", { "x-licet-tags": "nothing|licet-spelled" })).toMatchObject({ status: 200 });
+    for (const url of paths) expect([url, (await varnish.get(url)).isHit]).toEqual([url, false]);
+    for (const url of others) expect([url, (await varnish.get(url)).isHit]).toEqual([url, true]);
   });
 
   test("forgets the copy at a work's own address, also where the site sets no tags", async () => {
