@@ -163,7 +163,7 @@ test(
       rounds.map(({ month }) => month),
       SETTLED_MS,
     );
-    await checkPlatform({ origin, operatorToken, operator, anonymous: createCaller(origin), now });
+    await checkPlatform({ hasCrashed: true, origin, operatorToken, operator, anonymous: createCaller(origin), now });
   },
 );
 

@@ -85,7 +85,7 @@ test(
       await expectAcknowledged(touched);
       expect(await findLostReceipts(platform, round.reporting)).toEqual([]);
       const isCheckDue = (played + 1) % ROUNDS_PER_CHECK === 0 || played + 1 === ROUNDS;
-      if (isCheckDue) await checkPlatform({ ...platform, now, happened: happened() });
+      if (isCheckDue) await checkPlatform({ hasCrashed: true, ...platform, now, happened: happened() });
     }
     await expectTold();
   },

@@ -64,6 +64,7 @@ describe.skipIf(engine === "pglite")("two servers behind a load balancer that as
       );
     }
     await checkPlatform({
+      hasCrashed: true,
       origin,
       operatorToken,
       operator: createCaller(origin, operatorToken),

@@ -63,7 +63,7 @@ describe.skipIf(engine === "pglite")(
 
     test("and both keep the platform's promises", async () => {
       const now = () => Math.floor(platform.clock.nowMs() / 1_000);
-      await checkPlatform({ ...platform, now, furtherAddresses: [address] });
+      await checkPlatform({ hasCrashed: true, ...platform, now, furtherAddresses: [address] });
     });
 
     async function listedBy(answer: ReturnType<typeof anonymous.get>): Promise<readonly string[]> {

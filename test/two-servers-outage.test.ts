@@ -111,6 +111,7 @@ describe.skipIf(engine === "pglite")("a server beside others (the embedded datab
     expectStatus(await far.operator.get("/api/v1/creators"), 200);
     await expectListening();
     await checkPlatform({
+      hasCrashed: true,
       ...platform,
       now: () => Math.floor(platform.clock.nowMs() / 1_000),
       furtherAddresses: [far.address],

@@ -46,7 +46,7 @@ function at<T>(list: readonly T[], index: number): T {
 }
 
 async function inspect({ platform }: Site): Promise<void> {
-  await checkPlatform({ ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
+  await checkPlatform({ hasCrashed: true, ...platform, now: () => Math.floor(platform.clock.nowMs() / 1_000) });
 }
 
 async function revoke(creator: Creator, jti: string): Promise<void> {

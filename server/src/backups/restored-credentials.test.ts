@@ -166,7 +166,7 @@ describe("after a restore, nothing that was taken away since the backup is back:
       expect(active.map((key) => keysAfter.some(({ kid }) => kid === key.kid))).toEqual([false]);
     }
     expect(statusesOf(keysBefore, "consent")).toEqual(["active"]);
-    await checkPlatform({ ...back.platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
+    await checkPlatform({ hasCrashed: true, ...back.platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
   });
 
   test("and a restore of the same backup with both journals, or of a newer one, changes nothing about that", async () => {

@@ -52,6 +52,6 @@ test("a restore knows who holds what suspended: what was lifted before the backu
   expect(await holdersOf(back, before)).toEqual(["platform"]);
   expect(await holdersOf(back, across)).toEqual(["platform"]);
   expect(await holdersOf(back, after)).toEqual(["creator", "platform"]);
-  await checkPlatform({ ...back.platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
+  await checkPlatform({ hasCrashed: true, ...back.platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
   await back.stop();
 });

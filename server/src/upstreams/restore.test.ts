@@ -49,7 +49,7 @@ test("a restore keeps what upstreams took back, hold and were since a backup, an
   expect(await from(ended)).toMatchObject({ status: 410, body: { code: "upstream_ended" } });
   expect(await from(upstream)).toMatchObject({ status: 200, body: { effect: "applied", resumed_ids: [works[1]] } });
   expect(await bits()).toEqual([STATUS.revoked, STATUS.valid]);
-  await checkPlatform({ ...platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
+  await checkPlatform({ hasCrashed: true, ...platform, now: () => Math.floor(back.clock.nowMs() / 1_000) });
 });
 
 test("a restore keeps what was mapped for upstreams, what they refused, and no secret that was replaced", async () => {
