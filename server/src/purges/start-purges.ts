@@ -1,5 +1,5 @@
 import type { Context } from "../context.ts";
-import { claimParts } from "./claim-store.ts";
+import { type Claim, claimParts } from "./claim-store.ts";
 import { judgeTargets } from "./judge-targets.ts";
 import { planPurges } from "./plan-purges.ts";
 import type { PurgeAdapter } from "./purge-port.ts";
@@ -64,8 +64,7 @@ function startSender(ctx: Context, adapter: PurgeAdapter): Sender {
   const underWay = new Set<Promise<void>>();
   const state = { isWanted: false, isStopped: false };
   let running: Promise<void> | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  let timerEndsMs = Number.POSITIVE_INFINITY;
+  const alarm = createAlarm(wake);
 
   function wake(): void {
     state.isWanted = true;
@@ -93,12 +92,9 @@ function startSender(ctx: Context, adapter: PurgeAdapter): Sender {
     while (underWay.size >= MAX_UNDER_WAY) await Promise.race(underWay);
     const nowMs = ctx.clock.nowMs();
     const claim = await claimParts(ctx.db, adapter, { nowMs, leaseUntilMs: nowMs + LEASE_MS });
-    if (claim.nextAtMs !== undefined) wakeIn(claim.nextAtMs - nowMs);
+    if (claim.nextAtMs !== undefined) alarm.setIn(claim.nextAtMs - nowMs);
     if (claim.parts.length === 0) return false;
-    const sending = sendClaim(ctx, adapter, claim)
-      .then((againAtMs) => {
-        if (againAtMs !== undefined) wakeIn(againAtMs - ctx.clock.nowMs());
-      })
+    const sending = sendAndWake(claim)
       .catch((error: unknown) =>
         ctx.log.error({ target: adapter.target, error: String(error) }, "a purge could not be recorded"),
       )
@@ -108,25 +104,46 @@ function startSender(ctx: Context, adapter: PurgeAdapter): Sender {
     return true;
   }
 
-  /** The earliest of the instants that were asked for; the sweep wakes for the others. */
-  function wakeIn(ms: number): void {
-    const waitMs = Math.max(GATHER_MS, ms);
-    if (state.isStopped || performance.now() + waitMs >= timerEndsMs) return;
-    clearTimeout(timer);
-    timerEndsMs = performance.now() + waitMs;
-    timer = setTimeout(() => {
-      timerEndsMs = Number.POSITIVE_INFINITY;
-      wake();
-    }, waitMs);
+  async function sendAndWake(claim: Claim): Promise<void> {
+    const againAtMs = await sendClaim(ctx, adapter, claim);
+    if (againAtMs !== undefined) alarm.setIn(againAtMs - ctx.clock.nowMs());
   }
 
   return {
     wake,
     settle: async () => {
       state.isStopped = true;
-      clearTimeout(timer);
+      alarm.stop();
       await running;
       await Promise.all(underWay);
+    },
+  };
+}
+
+interface Alarm {
+  readonly setIn: (ms: number) => void;
+  readonly stop: () => void;
+}
+
+/** Rings at the earliest of the instants that were asked for; for the others the sweep does. */
+function createAlarm(ring: () => void): Alarm {
+  let timer: NodeJS.Timeout | undefined;
+  let endsMs = Number.POSITIVE_INFINITY;
+  let isStopped = false;
+  return {
+    setIn: (ms) => {
+      const waitMs = Math.max(GATHER_MS, ms);
+      if (isStopped || performance.now() + waitMs >= endsMs) return;
+      clearTimeout(timer);
+      endsMs = performance.now() + waitMs;
+      timer = setTimeout(() => {
+        endsMs = Number.POSITIVE_INFINITY;
+        ring();
+      }, waitMs);
+    },
+    stop: () => {
+      isStopped = true;
+      clearTimeout(timer);
     },
   };
 }
