@@ -95,6 +95,29 @@ test("of many requests at once one looks into the cache when memory is due", asy
   expect([...new Set(statuses), cache.looks() - before]).toEqual([200, 1]);
 });
 
+test("of many requests at once one asks the platform when the place was purged, and after it none passes", async () => {
+  const [platform, cache, clock] = [await openPlatform(), openCache(), { nowMs: Date.now() }];
+  const edge = openEdge(platform, cache, clock);
+  expect(await statusOf(edge, platform)).toBe(200);
+  await platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 2 });
+  await cache.purge();
+  clock.nowMs += MEMORY.dueMs;
+  await Promise.all(Array.from({ length: 20 }, () => statusOf(edge, platform)));
+  expect(await statusOf(edge, platform)).toBe(403);
+  const asked = (await platform.stand.requests()).filter(({ url }) => url === LIST);
+  expect(asked.length).toBe(2);
+});
+
+test("memory lets nothing through for longer than its end, though the cache and the platform are silent", async () => {
+  const [platform, cache, clock] = [await openPlatform(), openCache(), { nowMs: Date.now() }];
+  const edge = openEdge(platform, cache, clock);
+  expect(await statusOf(edge, platform)).toBe(200);
+  await platform.publish({ [LIST]: { status: 503 } });
+  await cache.purge();
+  clock.nowMs += MEMORY.maxMs;
+  expect(await statusOf(edge, platform)).toBe(503);
+});
+
 test("a fill that was under way while the cache was purged brings nothing back", async () => {
   const [platform, cache, clock] = [await openPlatform(), openCache(), { nowMs: Date.now() }];
   // Another isolate of the same place has asked before, and its answer reaches the cache late.

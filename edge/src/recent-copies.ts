@@ -14,8 +14,8 @@ const LOOK_MS = 100;
 
 /**
  * The copy in memory while it is young enough, or the cache's. Once it is due, one request at a time
- * looks into the cache and the others go on with the copy, as long as that is allowed at all: when
- * many come at once the cache would answer none of them in time.
+ * looks into the cache, or asks the platform when there is none, and the others go on with the copy, as
+ * long as that is allowed at all: of many at once neither would answer any in time.
  */
 export async function readHeld({ recent, ports }: Copies, path: string): Promise<HeldDocument | undefined> {
   const { memory } = ports;
@@ -30,10 +30,8 @@ export async function readHeld({ recent, ports }: Copies, path: string): Promise
   const since = recent.get(path);
   // Another request asked the platform meanwhile: what the cache held before counts no more.
   if (since !== undefined && since.atMs > atMs) return since.held;
-  if (read === undefined) {
-    recent.delete(path);
-    return undefined;
-  }
+  // It was purged: this request asks the platform, and the others have its answer as soon as it is here.
+  if (read === undefined) return undefined;
   // The same copy again was verified already.
   const held = known !== undefined && isSame(known.held, read) ? known.held : read;
   recent.set(path, { held, atMs, dueMs: atMs + memory.dueMs });
