@@ -65,7 +65,7 @@ export default defineConfig({
         },
       },
       { ...inNode, test: { name: "packaging", include: ["test/packaging/*.test.ts"] } },
-      { ...inNode, test: { name: "tidy", include: ["test/tidy.test.ts"] } },
+      { ...inNode, test: { name: "tidy", include: ["test/tidy.test.ts"], testTimeout: 60_000 } },
     ],
   },
 });
