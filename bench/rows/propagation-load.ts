@@ -54,7 +54,7 @@ const PERSON = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/
  * are people's, a third are for works that stand, a third for works that were taken back.
  */
 export function createLoad({ edge, works, standing }: PropagationStage, perSecond: number): Load {
-  const agent = new Agent({ keepAlive: true });
+  const { ask, askOnce, askFor, close } = createAsking(edge);
   const withdrawals: Withdrawal[] = [];
   const counts = { people: 0, peopleRefused: 0, standing: 0, standingRefused: 0, sent: 0 };
   const underWay = new Set<Promise<unknown>>();
@@ -62,25 +62,6 @@ export function createLoad({ edge, works, standing }: PropagationStage, perSecon
   let endedMs: number | undefined;
   const isOver = (): boolean => endedMs !== undefined;
   let sending: Promise<void> | undefined;
-
-  async function ask(path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> {
-    return outcomeOf(edge + path, headers, agent).catch((error: unknown): Outcome => ({
-      kind: "else",
-      detail: String(error),
-    }));
-  }
-
-  function askOnce({ path, authorization }: LicensedWork): Promise<Outcome> {
-    return ask(path, { authorization });
-  }
-
-  async function askFor(withdrawal: Withdrawal): Promise<Outcome> {
-    const sentMs = performance.now();
-    const outcome = await askOnce(withdrawal.work);
-    if (outcome.kind === "passed") withdrawal.passesSentMs.push(sentMs);
-    if (outcome.kind === "taken-back") withdrawal.refusals.push({ sentMs, atMs: performance.now() });
-    return outcome;
-  }
 
   async function askAsPerson(index: number): Promise<void> {
     counts.people += 1;
@@ -138,9 +119,35 @@ export function createLoad({ edge, works, standing }: PropagationStage, perSecon
       endedMs ??= performance.now();
       await sending;
       await Promise.all(underWay);
-      agent.destroy();
+      close();
     },
   };
+}
+
+/** Requests through an edge, on connections of their own. */
+function createAsking(edge: string) {
+  const agent = new Agent({ keepAlive: true });
+
+  async function ask(path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> {
+    return outcomeOf(edge + path, headers, agent).catch((error: unknown): Outcome => ({
+      kind: "else",
+      detail: String(error),
+    }));
+  }
+
+  function askOnce({ path, authorization }: LicensedWork): Promise<Outcome> {
+    return ask(path, { authorization });
+  }
+
+  async function askFor(withdrawal: Withdrawal): Promise<Outcome> {
+    const sentMs = performance.now();
+    const outcome = await askOnce(withdrawal.work);
+    if (outcome.kind === "passed") withdrawal.passesSentMs.push(sentMs);
+    if (outcome.kind === "taken-back") withdrawal.refusals.push({ sentMs, atMs: performance.now() });
+    return outcome;
+  }
+
+  return { ask, askOnce, askFor, close: () => agent.destroy() };
 }
 
 async function outcomeOf(url: string, headers: Readonly<Record<string, string>>, agent: Agent): Promise<Outcome> {
