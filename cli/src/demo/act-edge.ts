@@ -91,7 +91,11 @@ async function seePrice({ stage, narrator }: Play, work: Work, { name }: Consent
     () => `GPTBot asks for a work of ${name}'s and has no license. 402, with a price and where a license is had:`,
   );
   narrator.quote(
-    [`GET ${new URL(work.canonical_url).pathname}`, `crawler-price: ${price}`, `link: ${link}`].join("\n"),
+    [
+      `GET ${new URL(work.canonical_url).pathname}`,
+      `crawler-price: ${price}`,
+      `link: ${link.replace("; type=", ";\n  type=")}`,
+    ].join("\n"),
   );
 }
 

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@licet/protocol";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -214,15 +214,32 @@ function startServer(
   );
 }
 
-/** A port that nobody listens on at the moment. */
+/** Below what systems give to whoever asks for any port (RFC 6335 section 6, and Linux from 32 768 on), so that no program that starts meanwhile is given it. */
+const PORTS = { from: 20_000, to: 32_000 };
+const PORT_ATTEMPTS = 100;
+
+/** A port that nobody listens on at the moment, and that nobody gets by chance. */
 async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (typeof address !== "object" || address === null) throw new CommandError("expected a free port, got none", 1);
-  return address.port;
+  for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    if (await isFree(port)) return port;
+  }
+  throw new CommandError(`expected a free port from ${PORTS.from} to ${PORTS.to}, got none`, 1);
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer();
+  const listening = once(probe, "listening").then(
+    () => true,
+    () => false,
+  );
+  probe.listen(port, "127.0.0.1");
+  const isListening = await listening;
+  if (isListening) {
+    probe.close();
+    await once(probe, "close");
+  }
+  return isListening;
 }
 
 /** Stops everything that was started, and removes the data unless it is to be kept. */
