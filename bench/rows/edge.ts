@@ -1,7 +1,7 @@
-import { parseJsonObject } from "@licet/protocol";
+import { parseJsonObject, verifyKeySet } from "@licet/protocol";
 import { type Edge, type EdgePorts, createEdge, readEdgeConfig } from "@licet/edge";
 import autocannon from "autocannon";
-import { type JWK, compactVerify, decodeProtectedHeader, importJWK } from "jose";
+import { compactVerify, decodeProtectedHeader, importJWK } from "jose";
 import { randomUUID } from "node:crypto";
 import { memoryDocuments } from "../../edge/src/memory.ts";
 import { fileOf, startChild } from "../../test/fixtures/child-process.ts";
@@ -131,16 +131,16 @@ function edgeOf(origin: string): Edge {
 }
 
 async function signatureAlone(
-  { anonymous }: PropagationStage["platform"],
+  { origin, anonymous }: PropagationStage["platform"],
   { authorization }: LicensedWork,
 ): Promise<() => Promise<void>> {
   const token = authorization.slice("License ".length);
-  const { kid, alg = "EdDSA" } = decodeProtectedHeader(token);
-  const set = parseJsonObject((await anonymous.get("/.well-known/keys.json")).text);
-  const keys =
-    set.ok && Array.isArray(set.value["keys"]) ? (set.value["keys"] as readonly { kid: string; jwk: JWK }[]) : [];
-  const found = keys.find((key) => key.kid === kid);
+  const { kid } = decodeProtectedHeader(token);
+  const document = parseJsonObject((await anonymous.get("/.well-known/keys.json")).text);
+  const set = document.ok ? await verifyKeySet(document.value, origin, Math.floor(Date.now() / 1_000)) : document;
+  if (!set.ok) throw new Error(set.refusal.detail);
+  const found = set.value.keys.find((candidate) => candidate.kid === kid);
   if (found === undefined) throw new Error(`expected the key ${kid} in the key set`);
-  const key = await importJWK(found.jwk, alg);
+  const key = await importJWK({ ...found.jwk, alg: found.alg }, found.alg);
   return async () => void (await compactVerify(token, key));
 }

@@ -53,33 +53,22 @@ const PERSON = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/
  * Sends requests through the edge at a steady rate, whether or not earlier ones were answered: a third
  * are people's, a third are for works that stand, a third for works that were taken back.
  */
-export function createLoad({ edge, works, standing }: PropagationStage, perSecond: number): Load {
-  const { ask, askOnce, askFor, close } = createAsking(edge);
+export function createLoad(stage: PropagationStage, perSecond: number): Load {
   const withdrawals: Withdrawal[] = [];
-  const counts = { people: 0, peopleRefused: 0, standing: 0, standingRefused: 0, sent: 0 };
+  const asker = createAsker(stage);
+  const { counts } = asker;
   const underWay = new Set<Promise<unknown>>();
   let startedMs = performance.now();
   let endedMs: number | undefined;
-  const isOver = (): boolean => endedMs !== undefined;
   let sending: Promise<void> | undefined;
-
-  async function askAsPerson(index: number): Promise<void> {
-    counts.people += 1;
-    if ((await ask(works[index % works.length]?.path ?? "/", PERSON)).kind !== "passed") counts.peopleRefused += 1;
-  }
-
-  async function askForStanding(index: number): Promise<void> {
-    const work = standing[index % standing.length];
-    counts.standing += 1;
-    if (work === undefined || (await askOnce(work)).kind !== "passed") counts.standingRefused += 1;
-  }
+  const isOver = (): boolean => endedMs !== undefined;
 
   function send(index: number): Promise<unknown> {
     const turn = Math.floor(index / 3);
-    if (index % 3 === 0) return askAsPerson(turn);
+    if (index % 3 === 0) return asker.askAsPerson(turn);
     const newest = withdrawals.slice(-NEWEST);
     const withdrawal = newest[turn % Math.max(1, newest.length)];
-    return index % 3 === 1 || withdrawal === undefined ? askForStanding(turn) : askFor(withdrawal);
+    return index % 3 === 1 || withdrawal === undefined ? asker.askForStanding(turn) : asker.askFor(withdrawal);
   }
 
   async function keepSending(): Promise<void> {
@@ -99,18 +88,13 @@ export function createLoad({ edge, works, standing }: PropagationStage, perSecon
       sending = keepSending();
     },
     begin: (work) => {
-      const withdrawal: Withdrawal = {
-        work,
-        askedMs: performance.now(),
-        answeredMs: undefined,
-        passesSentMs: [],
-        refusals: [],
-      };
+      const askedMs = performance.now();
+      const withdrawal: Withdrawal = { work, askedMs, answeredMs: undefined, passesSentMs: [], refusals: [] };
       withdrawals.push(withdrawal);
       return withdrawal;
     },
-    askOnce,
-    askFor,
+    askOnce: asker.askOnce,
+    askFor: asker.askFor,
     counts: () => ({
       ...counts,
       sentPerSecond: counts.sent / (((endedMs ?? performance.now()) - startedMs) / 1_000),
@@ -119,35 +103,49 @@ export function createLoad({ edge, works, standing }: PropagationStage, perSecon
       endedMs ??= performance.now();
       await sending;
       await Promise.all(underWay);
-      close();
+      asker.close();
     },
   };
 }
 
-/** Requests through an edge, on connections of their own. */
-function createAsking(edge: string) {
-  const agent = new Agent({ keepAlive: true });
+interface Asker extends Pick<Load, "askOnce" | "askFor"> {
+  readonly askAsPerson: (turn: number) => Promise<void>;
+  readonly askForStanding: (turn: number) => Promise<void>;
+  readonly counts: { people: number; peopleRefused: number; standing: number; standingRefused: number; sent: number };
+  readonly close: () => void;
+}
 
-  async function ask(path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> {
-    return outcomeOf(edge + path, headers, agent).catch((error: unknown): Outcome => ({
+function createAsker({ edge, works, standing }: PropagationStage): Asker {
+  const agent = new Agent({ keepAlive: true });
+  const counts = { people: 0, peopleRefused: 0, standing: 0, standingRefused: 0, sent: 0 };
+  const ask = (path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> =>
+    outcomeOf(edge + path, headers, agent).catch((error: unknown): Outcome => ({
       kind: "else",
       detail: String(error),
     }));
-  }
-
-  function askOnce({ path, authorization }: LicensedWork): Promise<Outcome> {
-    return ask(path, { authorization });
-  }
-
-  async function askFor(withdrawal: Withdrawal): Promise<Outcome> {
-    const sentMs = performance.now();
-    const outcome = await askOnce(withdrawal.work);
-    if (outcome.kind === "passed") withdrawal.passesSentMs.push(sentMs);
-    if (outcome.kind === "taken-back") withdrawal.refusals.push({ sentMs, atMs: performance.now() });
-    return outcome;
-  }
-
-  return { ask, askOnce, askFor, close: () => agent.destroy() };
+  const askOnce = ({ path, authorization }: LicensedWork): Promise<Outcome> => ask(path, { authorization });
+  return {
+    counts,
+    askOnce,
+    askFor: async (withdrawal) => {
+      const sentMs = performance.now();
+      const outcome = await askOnce(withdrawal.work);
+      if (outcome.kind === "passed") withdrawal.passesSentMs.push(sentMs);
+      if (outcome.kind === "taken-back") withdrawal.refusals.push({ sentMs, atMs: performance.now() });
+      return outcome;
+    },
+    askAsPerson: async (turn) => {
+      counts.people += 1;
+      const { kind } = await ask(works[turn % works.length]?.path ?? "/", PERSON);
+      if (kind !== "passed") counts.peopleRefused += 1;
+    },
+    askForStanding: async (turn) => {
+      const work = standing[turn % standing.length];
+      counts.standing += 1;
+      if (work === undefined || (await askOnce(work)).kind !== "passed") counts.standingRefused += 1;
+    },
+    close: () => agent.destroy(),
+  };
 }
 
 async function outcomeOf(url: string, headers: Readonly<Record<string, string>>, agent: Agent): Promise<Outcome> {
