@@ -148,6 +148,8 @@ describe("the edge", () => {
         "https://licet.example.org",
         "--upstream",
         "http://127.0.0.1:9",
+        "--site",
+        "https://works.example",
         "--port",
         "0",
       ]);
