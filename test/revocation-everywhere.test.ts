@@ -87,8 +87,7 @@ describe.skipIf(!hasVarnish)("an opt-out, everywhere (apt-get install varnish, w
     const [path, page] = [uniqueId("/artefact-"), uniqueId("/about-")];
     const { work, training, revoke } = await licensedWork(platform, path);
     tags.set(path, `site, ${cacheTags.content(work)}`);
-    const isCached = async (asked: string): Promise<boolean> =>
-      (await varnish.get(`http://127.0.0.1:${port}${asked}`)).isHit;
+    const isCached = async (asked: string): Promise<boolean> => (await varnish.get(`${SITE}${asked}`)).isHit;
     for (const asked of [path, page]) {
       expect((await ask(asked, PERSON)).status).toBe(200);
       expect(await isCached(asked)).toBe(true);
