@@ -4,23 +4,9 @@ import { once } from "node:events";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  enrolCreator,
-  expectStatus,
-  giveConsent,
-  offerDataset,
-  publishDataset,
-  registerMarketplace,
-  registerWork,
-  uniqueId,
-} from "./fixtures/actors.ts";
-import { licenseDataset } from "./fixtures/licenses.ts";
+import { expectStatus, uniqueId } from "./fixtures/actors.ts";
+import { CRAWLER, PATIENCE, PERSON, SITE, licensedWork } from "./fixtures/licensed-works.ts";
 import { startPlatform } from "./fixtures/platform.ts";
-
-const SITE = "https://works.example";
-const CRAWLER = { "user-agent": "GPTBot/1.2" };
-const PERSON = { "user-agent": "Mozilla/5.0 Firefox/130.0" };
-const PATIENCE = { timeout: 30_000, interval: 50 };
 
 const platform = await startPlatform();
 let site: Server;
@@ -62,21 +48,15 @@ function ask(path: string, headers: Record<string, string>): Promise<Response> {
 describe("an edge in front of a site, with the platform behind it", () => {
   test("lets a licensed crawler have a work until the consent is taken back, and people always", async () => {
     const path = `/${uniqueId("song-")}`;
-    const creator = await enrolCreator(platform);
-    const work = await registerWork(platform, creator.creatorId, { canonical_url: `${SITE}${path}` });
-    const consent = await giveConsent(creator);
-    const { dataset_id } = await publishDataset(platform, [work]);
-    const marketplace = await registerMarketplace(platform);
-    await offerDataset(platform, String(dataset_id), marketplace);
-    const { token } = await licenseDataset(platform, String(dataset_id), marketplace, { jkt: null });
-    const licensed = (): Promise<Response> => ask(path, { ...CRAWLER, authorization: `License ${token}` });
+    const { training, revoke } = await licensedWork(platform, path);
+    const licensed = (): Promise<Response> => ask(path, training);
     const answer = async (): Promise<unknown> => {
       const response = await licensed();
       return [response.status, await response.text()];
     };
     await expect.poll(answer, PATIENCE).toEqual([200, `the page at ${path}`]);
     expect((await ask(path, CRAWLER)).status).toBe(402);
-    expectStatus(await creator.caller.post(`/api/v1/consents/${consent.jti}/revoke`, {}), 200);
+    await revoke();
     const refused = await licensed();
     expect([refused.status, (await refused.json()).code]).toEqual([403, "consent_revoked"]);
     expect((await ask(path, PERSON)).status).toBe(200);

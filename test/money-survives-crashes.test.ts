@@ -33,7 +33,6 @@ const now = (): number => Math.floor(Date.now() / 1_000);
 const origin = `http://127.0.0.1:${port}`;
 const database = await createTestDatabase(inject("templateFolder"));
 const folder = await mkdtemp(join(tmpdir(), "licet-payouts-"));
-const compileCache = await mkdtemp(join(tmpdir(), "licet-compiled-"));
 const stripe = await startStripeSimulator();
 const { operatorToken, rounds } = await prepare();
 const operator = createCaller(origin, operatorToken);
@@ -45,7 +44,7 @@ server = await startServer();
 afterAll(async () => {
   await server.stop();
   await database.drop();
-  for (const path of [folder, compileCache]) await rm(path, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true });
 });
 
 interface Round {
@@ -106,7 +105,6 @@ function startServer(): Promise<Child<object>> {
     LICET_PAYOUT_INTERVAL_MS: String(SEND_INTERVAL_MS),
     LICET_PAYOUT_LEASE_SECONDS: String(LEASE_SECONDS),
     LICET_CLOSE_AFTER_HOURS: "0",
-    NODE_COMPILE_CACHE: compileCache,
     LICET_STRIPE_SECRET_KEY: stripe.secretKey,
     LICET_STRIPE_API: stripe.api,
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),

@@ -1,8 +1,5 @@
 import { STATUS, parseJsonObject, statusAt, verifyKeySet, verifyStatusList } from "@licet/protocol";
 import { randomInt } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, expect, inject, test } from "vitest";
 import { enrolCreator, expectStatus, registerMarketplace, uniqueId } from "./fixtures/actors.ts";
 import { createCaller } from "./fixtures/caller.ts";
@@ -29,7 +26,6 @@ const port = await freePort();
 const origin = `http://127.0.0.1:${port}`;
 const now = (): number => Math.floor(Date.now() / 1_000);
 const database = await createTestDatabase(inject("templateFolder"));
-const compileCache = await mkdtemp(join(tmpdir(), "licet-compiled-"));
 const sink = await startSink();
 
 let server: Child<{ readonly operator_token?: string }> = await startServer();
@@ -61,7 +57,6 @@ const standing = new Map<string, string>();
 afterAll(async () => {
   await server.stop();
   await database.drop();
-  await rm(compileCache, { recursive: true, force: true });
 });
 
 /**
@@ -100,7 +95,6 @@ function startServer(): Promise<Child<{ readonly operator_token?: string }>> {
     LICET_RATE_LIMITS: "off",
     LICET_ALLOW_HOSTS: sink.host,
     LICET_EXIT_WITH_PARENT: "1",
-    NODE_COMPILE_CACHE: compileCache,
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
   });
 }

@@ -1,27 +1,13 @@
-import { cacheTags, contentStatusPath } from "@licet/protocol";
+import { cacheTags } from "@licet/protocol";
 import { readEdgeConfig } from "@licet/edge";
 import { startNodeEdge } from "@licet/edge/node";
 import { once } from "node:events";
 import { type RequestListener, createServer } from "node:http";
 import { afterAll, describe, expect, test } from "vitest";
-import {
-  enrolCreator,
-  expectStatus,
-  giveConsent,
-  offerDataset,
-  publishDataset,
-  registerMarketplace,
-  registerWork,
-  uniqueId,
-} from "./fixtures/actors.ts";
-import { licenseDataset } from "./fixtures/licenses.ts";
+import { expectStatus, uniqueId } from "./fixtures/actors.ts";
+import { PATIENCE, PERSON, SITE, licensedWork } from "./fixtures/licensed-works.ts";
 import { type Platform, freePort, startPlatform } from "./fixtures/platform.ts";
 import { hasVarnish, startVarnish } from "./fixtures/varnish.ts";
-
-const SITE = "https://works.example";
-const CRAWLER = { "user-agent": "GPTBot/1.2" };
-const PERSON = { "user-agent": "Mozilla/5.0 Firefox/130.0" };
-const PATIENCE = { timeout: 30_000, interval: 50 };
 
 async function serve(listener: RequestListener): Promise<number> {
   const server = createServer(listener).listen(0, "127.0.0.1");
@@ -46,23 +32,6 @@ async function startEdge(
   });
   afterAll(() => edge.close());
   return (path, headers) => fetch(`${edge.origin}${path}`, { headers });
-}
-
-/** A work of a dataset that a marketplace has licensed for training, at a path of the site. */
-async function licensedWork(platform: Platform, path: string) {
-  const creator = await enrolCreator(platform);
-  const work = await registerWork(platform, creator.creatorId, { canonical_url: `${SITE}${path}` });
-  const { jti } = await giveConsent(creator);
-  const { dataset_id } = await publishDataset(platform, [work]);
-  const marketplace = await registerMarketplace(platform);
-  await offerDataset(platform, String(dataset_id), marketplace);
-  const { token } = await licenseDataset(platform, String(dataset_id), marketplace, { jkt: null });
-  const status = contentStatusPath(`${SITE}${path}`);
-  await expect.poll(async () => (await platform.anonymous.get(status)).status, PATIENCE).toBe(200);
-  const training = { ...CRAWLER, authorization: `License ${token}` };
-  const revoke = async (): Promise<string> =>
-    expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`, {}), 200).body.revocation_id;
-  return { work, training, revoke };
 }
 
 async function outcomeOf(answer: Response): Promise<unknown> {

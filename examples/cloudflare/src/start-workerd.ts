@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { unstable_startWorker } from "wrangler";
 import type { Purge } from "./purge-api.ts";
+import { PURGE_PATH } from "./purge-path.ts";
 
 /** The edge's Worker in a workerd of its own. */
 export interface RunningWorker {
@@ -11,7 +12,6 @@ export interface RunningWorker {
 }
 
 const CONFIG = fileURLToPath(new URL("../wrangler.jsonc", import.meta.url));
-const PURGE_PATH = "/cdn-cgi/simulated-purge";
 
 /** Starts the Worker with these settings on a free port of this machine. `site` is where the world finds what is behind it. */
 export async function startWorker(

@@ -1,20 +1,14 @@
 import edge from "@licet/edge/worker";
+import type { Purge } from "./purge-api.ts";
+import { PURGE_PATH } from "./purge-path.ts";
 
 /*
  * The edge's Worker as it is deployed, with what a zone of Cloudflare's has around it and workerd on
  * this machine lacks: the site's own domain in front, and a cache that is purged by tags.
  */
 
-/** What the purge API's stand-in asks for; the site has no such path. */
-const PURGE_PATH = "/cdn-cgi/simulated-purge";
-
 type Env = Parameters<typeof edge.fetch>[1];
 type Context = Parameters<typeof edge.fetch>[2];
-
-interface Purge {
-  readonly tags: readonly string[];
-  readonly files: readonly string[];
-}
 
 /** Which URLs the cache holds under a tag. Tags are compared without regard to case. */
 const urlsByTag = new Map<string, Set<string>>();

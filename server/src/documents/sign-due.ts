@@ -3,7 +3,7 @@ import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
 import { noticeOf } from "./documents.ts";
 import { renderDocument } from "./render-document.ts";
-import { type DueDocument, lockDue, lockDueContentStatuses, lockSignedOtherwise, saveResigned } from "./store.ts";
+import { type DueDocument, lockDue, lockSignedOtherwise, saveResigned } from "./store.ts";
 import type { Trx } from "../db/open-database.ts";
 
 /** Documents signed in one transaction: whoever revokes meanwhile waits for one batch at most. */
@@ -16,10 +16,14 @@ const BATCH = 100;
  */
 export async function signDueDocuments(ctx: Context, signal: AbortSignal): Promise<void> {
   await inBatches(ctx, signal, (trx, now) =>
-    lockDue(trx, { expiringBy: now + Math.floor(TRUST_SECONDS / 2), limit: BATCH }),
+    lockDue(trx, { of: "all", expiringBy: now + Math.floor(TRUST_SECONDS / 2), limit: BATCH }),
   );
   await inBatches(ctx, signal, (trx, now) =>
-    lockDueContentStatuses(trx, { expiringBy: now + Math.floor(CONTENT_STATUS_TRUST_SECONDS / 2), limit: BATCH }),
+    lockDue(trx, {
+      of: "content-status",
+      expiringBy: now + Math.floor(CONTENT_STATUS_TRUST_SECONDS / 2),
+      limit: BATCH,
+    }),
   );
   await signForNewKey(ctx, signal);
 }

@@ -93,39 +93,34 @@ export async function lockForResigning(
   return row === undefined || served === undefined ? undefined : { document: contentOf(row), served };
 }
 
-/** Documents that are due, locked until the commit; those that somebody else holds are left to them. `expiringBy` in seconds since the epoch. */
-export async function lockDue(
-  trx: Trx,
-  { expiringBy, limit }: { readonly expiringBy: number; readonly limit: number },
-): Promise<readonly DueDocument[]> {
-  return dueOf(
-    await trx
-      .selectFrom("document")
-      .selectAll()
-      .where("expires_at", "<=", expiringBy)
-      .orderBy("expires_at")
-      .limit(limit)
-      .forUpdate()
-      .skipLocked()
-      .execute(),
-  );
-}
+/** As the partial index has it, which a parameter would not match. */
+const CONTENT_STATUS = sql.lit("content-status");
 
 export interface DueDocument {
   readonly document: DocumentContent;
   readonly served: ServedDocument;
 }
 
-/** The same of content statuses alone, which live longer. */
-export async function lockDueContentStatuses(
+/** Documents that are due, locked until the commit; those that somebody else holds are left to them. */
+export async function lockDue(
   trx: Trx,
-  { expiringBy, limit }: { readonly expiringBy: number; readonly limit: number },
+  {
+    of,
+    expiringBy,
+    limit,
+  }: {
+    /** Of all documents, or of content statuses alone, which live longer. */
+    readonly of: "all" | "content-status";
+    /** Seconds since the epoch. */
+    readonly expiringBy: number;
+    readonly limit: number;
+  },
 ): Promise<readonly DueDocument[]> {
   return dueOf(
     await trx
       .selectFrom("document")
       .selectAll()
-      .where("kind", "=", sql.lit("content-status"))
+      .$if(of === "content-status", (query) => query.where("kind", "=", CONTENT_STATUS))
       .where("expires_at", "<=", expiringBy)
       .orderBy("expires_at")
       .limit(limit)
@@ -144,7 +139,7 @@ export async function lockSignedOtherwise(
     await trx
       .selectFrom("document")
       .selectAll()
-      .where("kind", "=", sql.lit("content-status"))
+      .where("kind", "=", CONTENT_STATUS)
       .where("path", ">", after)
       .where(sql<boolean>`position(convert_to(${kid}, 'UTF8') in bytes) = 0`)
       .orderBy("path")
