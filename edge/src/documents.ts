@@ -132,8 +132,7 @@ async function readSigned<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFac
 
 async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>> {
   const { ports, ttlSeconds } = reader;
-  const held = await readHeld(reader, kind.path);
-  const fact = held === undefined ? undefined : await factOf(reader, kind, held);
+  const { held, fact } = await readCopy(reader, kind);
   const ageMs = ports.nowMs() - (held?.fetchedAtMs ?? 0);
   if (fact !== undefined && fact.state !== "missing" && ageMs < ttlSeconds * 1_000) return fact;
   const asking = ask(reader, kind, held);
@@ -146,14 +145,27 @@ async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>
   return fact?.state === "known" ? fact : { state: "missing", detail: attempt.detail };
 }
 
+interface Copy<T> {
+  readonly held: HeldDocument | undefined;
+  readonly fact: DocumentFact<T> | undefined;
+}
+
+/** The copy that is held. One that fell behind while it was judged, since another request brought a newer one, gives way to that one. */
+async function readCopy<T>(reader: Reader, kind: Kind<T>): Promise<Copy<T>> {
+  const held = await readHeld(reader, kind.path);
+  const fact = held === undefined ? undefined : await factOf(reader, kind, held);
+  if (fact?.state !== "missing") return { held, fact };
+  const newer = await readHeld(reader, kind.path);
+  return newer === undefined || newer === held
+    ? { held, fact }
+    : { held: newer, fact: await factOf(reader, kind, newer) };
+}
+
 async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<DocumentFact<T>> {
   if (held.status === 404) return { state: "absent" };
   const verified = await verifyCopy(reader, kind, held);
   if (!verified.ok) return { state: "missing", detail: `${kind.path}: ${verified.refusal.detail}` };
-  const { value, seq, trustedUntil } = verified.value;
-  // A cache may be filled with what was on its way while it was purged.
-  if (seq < (reader.seqs.get(kind.path) ?? 0))
-    return { state: "missing", detail: `${kind.path}: expected a document that is not older than one seen before` };
+  const { value, trustedUntil } = verified.value;
   return trustedUntil * 1_000 > reader.ports.nowMs()
     ? { state: "known", value, trustedUntil }
     : { state: "missing", detail: `${kind.path}: expected a document that is still trusted` };
@@ -170,7 +182,7 @@ async function verifyCopy<T>(reader: Reader, kind: Kind<T>, held: HeldDocument):
   return takeSeq(reader, kind.path, verified.value);
 }
 
-/** What verifies is the least that is taken from here on, wherever the copy came from. */
+/** What verifies is the least that is taken from here on, wherever the copy came from: a cache may be filled with what was on its way while it was purged. */
 function takeSeq<T>(reader: Reader, path: string, fact: Verified<T>): Result<Verified<T>> {
   const least = reader.seqs.get(path) ?? 0;
   if (fact.seq < least) return refuse("document_invalid", `expected seq ${least} or a higher one, got ${fact.seq}`);
