@@ -23,10 +23,13 @@ export interface Renewed {
   readonly signed: SignedToken;
 }
 
+/** A renewal that would add less is taken for a repeated call: nobody pays another term for seconds. */
+const MIN_ADDED_SECONDS = 3_600;
+
 /**
  * Lets a license that is in force go on for another term, counted from now: on the same terms, for
  * the dataset as it is now, whose pool gets the flat price of the new term if there is one. A term
- * that ends no later than the license does changes nothing.
+ * that ends less than an hour after the license does changes nothing.
  *
  * Refuses `not_found`, `not_yours`, `license_not_active`, `license_not_renewable`, `license_over_cap`,
  * `agreement_not_accepted`, `conflict` (nothing of the dataset stands), `license_terms_changed`,
@@ -101,7 +104,7 @@ async function renew(
   const allowed = checkPolicy(policy, license, term.value);
   if (!allowed.ok) return allowed;
   const expires_at = fact.now + term.value * DAY_SECONDS;
-  if (expires_at <= license.expires_at) return accept(license);
+  if (expires_at < license.expires_at + MIN_ADDED_SECONDS) return accept(license);
   const charged = await chargeTerm(fact, license, { version: held.version.version, expiresAt: expires_at });
   if (!charged.ok) return charged;
   const changes = { expires_at, renewed_at: fact.now, agreement: accepted.value.agreement };
