@@ -151,6 +151,7 @@ export async function startServer({ config, clock = SYSTEM_CLOCK }: ServerOption
         log,
         telemetry,
       });
+      undo.unshift(() => Promise.all([ctx.sequencer.stop(), ctx.journal.close(), ctx.outbound.close()]));
       const stop = await serve(ctx, listening, database);
       return { origin, mtlsOrigin, bootstrapToken: await createBootstrapToken(ctx), ctx, stop };
     });

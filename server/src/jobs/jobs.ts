@@ -48,8 +48,14 @@ const QUEUE_OPTIONS = { notify: true, retryLimit: 20, retryDelay: 1, retryBackof
 export async function startJobs(database: Database, log: Logger, metrics?: Pick<Metrics, "sweepEnded">): Promise<Jobs> {
   const boss = new PgBoss({ ...database.bossOptions, schema: "pgboss" });
   boss.on("error", (error) => log.error({ error: error.message }, "the job queue failed"));
-  await boss.start();
-  for (const queue of QUEUES) await boss.createQueue(queue, QUEUE_OPTIONS);
+  try {
+    await boss.start();
+    for (const queue of QUEUES) await boss.createQueue(queue, QUEUE_OPTIONS);
+  } catch (error) {
+    // Its connections would stay open, and whoever tries again would open more.
+    await boss.stop({ graceful: false, close: true }).catch(() => undefined);
+    throw error;
+  }
   const timers = new Set<NodeJS.Timeout>();
   const sweeps = new Set<Promise<void>>();
   const stopping = new AbortController();
