@@ -36,7 +36,7 @@ const onEngine = (engine: "pglite" | "postgres") => ({
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    maxWorkers: 3,
     projects: [
       {
         ...inNode,

@@ -1,7 +1,7 @@
 import { PGlite } from "@electric-sql/pglite";
 import { Kysely, PostgresDialect, type Transaction, sql } from "kysely";
 import pg from "pg";
-import { type ConstructorOptions, fromPglite } from "pg-boss";
+import type { ConstructorOptions } from "pg-boss";
 import { mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -9,7 +9,7 @@ import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 import { type Config, ConfigError } from "../config.ts";
 import type { DatabaseLimits } from "../database-config.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";
-import { exclusivePgliteDialect } from "./exclusive-pglite.ts";
+import { openEmbeddedPool } from "./embedded-pool.ts";
 import { listenOnPostgres } from "./listen-postgres.ts";
 import { type Listener, type NoticeReceiver, NOTICE_CHANNEL } from "./notifications.ts";
 import type { Tables } from "./tables.ts";
@@ -42,6 +42,10 @@ const KEEP_ALIVE_AFTER_MS = 10_000;
 const BOSS_POOL_SIZE = 4;
 /** int8, which node-postgres would hand over as text. Everything we keep in it is below 2^53. */
 const INT8_OID = 20;
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: "text" | "binary") =>
+    oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format ?? "text"),
+};
 
 /** Two segments of the embedded database's write-ahead log. With less it cannot even recover, and hangs instead of saying so. */
 const MIN_FREE_BYTES = 33_554_432;
@@ -53,43 +57,6 @@ function requireRoom(folder: string): void {
     throw new ConfigError(
       `LICET_DATA_DIR: expected at least ${MIN_FREE_BYTES / 1_048_576} MiB free for the embedded database, got ${Math.floor(free / 1_048_576)} MiB in ${folder}`,
     );
-}
-
-/**
- * PostgreSQL panics when its write-ahead log finds no room, and ends. The embedded one cannot end:
- * at its next query it would hold the whole process for ever. What is committed is on disk, so the
- * process ends, and whoever supervises it starts it again.
- */
-function endOnPanic(pglite: PGlite, log: Logger): void {
-  const endIfPanicked = (error: unknown): never => {
-    if (error instanceof Error && "severity" in error && error.severity === "PANIC") {
-      log.fatal(
-        { error: String(error) },
-        "the embedded database has panicked; the server ends and can be started again",
-      );
-      process.exit(1);
-    }
-    throw error;
-  };
-  // Every query goes through one of the two.
-  const execProtocol = pglite.execProtocol.bind(pglite);
-  const execProtocolStream = pglite.execProtocolStream.bind(pglite);
-  pglite.execProtocol = (...args) => execProtocol(...args).catch(endIfPanicked);
-  pglite.execProtocolStream = (...args) => execProtocolStream(...args).catch(endIfPanicked);
-}
-
-/**
- * The types that our statements, and those of the job queue, answer: bool, bytea, the integers and
- * floats, text, json, dates and instants, and arrays of them. Everything else stays text.
- */
-const PARSED_OIDS: ReadonlySet<number> = new Set([
-  16, 17, 20, 21, 23, 25, 26, 114, 700, 701, 1043, 1082, 1114, 1184, 3802, 199, 1000, 1001, 1005, 1007, 1009, 1015,
-  1016, 1021, 1022, 1185, 2951, 3807,
-]);
-
-/** The embedded database copies its table of parsers for every query, and has one for each array type there is: three hundred. */
-function forgetOtherParsers(pglite: PGlite): void {
-  for (const oid of Object.keys(pglite.parsers).map(Number)) if (!PARSED_OIDS.has(oid)) delete pglite.parsers[oid];
 }
 
 /** Opens PostgreSQL when `DATABASE_URL` says so, otherwise PGlite in the data folder, held exclusively. */
@@ -107,28 +74,30 @@ async function openPglite(
   const folder = join(dataFolder, "pglite");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   requireRoom(folder);
-  const pglite = await PGlite.create(folder);
-  endOnPanic(pglite, log);
-  forgetOtherParsers(pglite);
+  const pglite = await PGlite.create(folder, {
+    startParams: [...PGlite.defaultStartParams, "-c", "shared_buffers=16MB"],
+  });
+  // PostgreSQL panics when its write-ahead log finds no room, and ends. The embedded one cannot end:
+  // at its next query it would hold the whole process for ever. What is committed is on disk, so the
+  // process ends, and whoever supervises it starts it again.
+  const endProcess = (error: string): never => {
+    log.fatal({ error }, "the embedded database has panicked; the server ends and can be started again");
+    process.exit(1);
+  };
+  const pool = openEmbeddedPool(pglite, { types: TYPES, onPanic: endProcess });
   return {
     engine: "pglite",
-    db: new Kysely<Tables>({ dialect: tracedDialect(exclusivePgliteDialect(pglite), tracing) }),
-    runScript: async (script) => {
-      try {
-        await pglite.exec(script);
-      } catch (error) {
-        await pglite.exec("rollback");
-        throw error;
-      }
-    },
-    bossOptions: { db: fromPglite(pglite), backend: "pglite", useListenNotify: true },
-    listen: async ({ onNotice }) => {
-      await pglite.listen(NOTICE_CHANNEL, onNotice);
-      return { isCurrent: () => true, stop: () => pglite.unlisten(NOTICE_CHANNEL) };
-    },
+    db: new Kysely<Tables>({ dialect: tracedDialect(new PostgresDialect({ pool: pool.forKysely }), tracing) }),
+    runScript: pool.runScript,
+    bossOptions: { db: pool.forJobs, backend: "pglite", useListenNotify: true },
+    listen: async ({ onNotice }) => ({
+      isCurrent: () => true,
+      stop: await pool.listen(NOTICE_CHANNEL, onNotice),
+    }),
     alone: (work) => work(),
     pool: () => undefined,
     close: async () => {
+      await pool.end();
       await pglite.close();
       release();
     },
@@ -152,10 +121,7 @@ async function openPostgres(connectionString: string, { limits, log, tracing }: 
     statement_timeout: limits.statementSeconds * 1_000,
     lock_timeout: limits.lockSeconds * 1_000,
     idle_in_transaction_session_timeout: limits.idleTransactionSeconds * 1_000,
-    types: {
-      getTypeParser: (oid: number, format?: "text" | "binary") =>
-        oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format ?? "text"),
-    },
+    types: TYPES,
   });
   // The pool hears of idle connections alone; one that breaks in use must not end the process.
   pool.on("connect", (client) =>
