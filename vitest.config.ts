@@ -46,6 +46,7 @@ export default defineConfig({
           exclude: notHere,
           env: { LICET_TEST_ENGINE: "pglite" },
           globalSetup: ["./test/global-setup.ts", "./edge/src/testing/start-stage.ts"],
+          isolate: false,
           testTimeout: 30_000,
         },
       },
