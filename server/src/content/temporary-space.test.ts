@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { enrolCreator, expectStatus } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
@@ -28,6 +29,8 @@ test("works that are read at once take no more of the temporary folder than they
     platform.operator.post("/api/v1/content", { creator_id: creatorId, canonical_url: `http://${host}/${name}.txt` });
   const slow = register("slow");
   await begun.promise;
+  // What was sent has to arrive, or the two would take the room from each other.
+  await pause(1_000);
   await expect.poll(async () => (await register("next")).status, { timeout: 30_000 }).toBe(503);
   const refused = expectStatus(await register("other"), 503);
   expect(refused.body).toMatchObject({ code: "unavailable", detail: expect.stringContaining("1000000 bytes") });

@@ -20,30 +20,19 @@ export interface EmbeddedPool {
   readonly end: () => Promise<void>;
 }
 
+interface EmbeddedPoolOptions {
+  readonly types: pg.CustomTypesConfig;
+  /** Called with what PostgreSQL says when it ends itself. */
+  readonly onPanic: (message: string) => void;
+}
+
 /**
  * Speaks to PGlite as to any PostgreSQL: node-postgres, over a stream that never leaves the process.
  * A statement is one message of its parts, and is parsed and planned once; PGlite's own interface
  * hands over each part by itself, and plans it each time, which takes eight times as long.
- * `onPanic` is called with what PostgreSQL says when it ends itself.
  */
-export function openEmbeddedPool(
-  pglite: PGlite,
-  options: { readonly types: pg.CustomTypesConfig; readonly onPanic: (message: string) => void },
-): EmbeddedPool {
-  const pool = new pg.Pool({
-    stream: () => new InProcessStream(pglite),
-    max: 1,
-    idleTimeoutMillis: 0,
-    user: "postgres",
-    database: "postgres",
-    types: options.types,
-  });
-  pool.on("connect", (client) => {
-    client.connection.on("errorMessage", ({ severity, message }: pg.DatabaseError) => {
-      if (severity === "PANIC") options.onPanic(message);
-    });
-  });
-  pool.on("error", () => undefined);
+export function openEmbeddedPool(pglite: PGlite, options: EmbeddedPoolOptions): EmbeddedPool {
+  const pool = poolOfOne(pglite, options);
   const prepared = preparedStatements();
 
   const alone = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
@@ -78,15 +67,7 @@ export function openEmbeddedPool(
     });
 
   return {
-    forKysely: {
-      connect: async () => {
-        const client = await pool.connect();
-        const query = (text: string, values: readonly unknown[] = []) => client.query(prepared(text, [...values]));
-        return { query: query as pg.PoolClient["query"], release: () => client.release() };
-      },
-      end: () => pool.end(),
-      options: pool.options,
-    },
+    forKysely: kyselyPool(pool, prepared),
     forJobs: {
       executeSql: async (text, values) => ({ rows: [await run(text, values)].flat().flatMap(({ rows }) => rows) }),
       listen: async (channel, onNotification, onReconnect) => {
@@ -98,6 +79,36 @@ export function openEmbeddedPool(
     runScript: async (script) => void (await run(script)),
     listen,
     end: () => pool.end(),
+  };
+}
+
+function poolOfOne(pglite: PGlite, options: EmbeddedPoolOptions): pg.Pool {
+  const pool = new pg.Pool({
+    stream: () => new InProcessStream(pglite),
+    max: 1,
+    idleTimeoutMillis: 0,
+    user: "postgres",
+    database: "postgres",
+    types: options.types,
+  });
+  pool.on("connect", (client) => {
+    client.connection.on("errorMessage", ({ severity, message }: pg.DatabaseError) => {
+      if (severity === "PANIC") options.onPanic(message);
+    });
+  });
+  pool.on("error", () => undefined);
+  return pool;
+}
+
+function kyselyPool(pool: pg.Pool, prepared: ReturnType<typeof preparedStatements>): PostgresPool {
+  return {
+    connect: async () => {
+      const client = await pool.connect();
+      const query = (text: string, values: readonly unknown[] = []) => client.query(prepared(text, [...values]));
+      return { query: query as pg.PoolClient["query"], release: () => client.release() };
+    },
+    end: () => pool.end(),
+    options: pool.options,
   };
 }
 
