@@ -3,16 +3,17 @@ import { readEdgeConfig } from "@licet/edge";
 import { startNodeEdge } from "@licet/edge/node";
 import { once } from "node:events";
 import { type RequestListener, createServer } from "node:http";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { expectStatus, uniqueId } from "./fixtures/actors.ts";
 import { PATIENCE, PERSON, SITE, licensedWork } from "./fixtures/licensed-works.ts";
 import { type Platform, freePort, startPlatform } from "./fixtures/platform.ts";
 import { hasVarnish, startVarnish } from "./fixtures/varnish.ts";
+import { whenDone } from "./fixtures/when-done.ts";
 
 async function serve(listener: RequestListener): Promise<number> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
-  afterAll(() => void server.close());
+  whenDone(() => void server.close());
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : 0;
 }
@@ -30,7 +31,7 @@ async function startEdge(
     nowMs: clock.nowMs,
     log: (entry) => void process.stderr.write(`${JSON.stringify(entry)}\n`),
   });
-  afterAll(() => edge.close());
+  whenDone(() => edge.close());
   return (path, headers) => fetch(`${edge.origin}${path}`, { headers });
 }
 

@@ -4,6 +4,7 @@ import { createServer as createTlsServer, getCACertificates, setDefaultCACertifi
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
 import { makeAuthority } from "../../../test/fixtures/certificates.ts";
+import { whenDone } from "../../../test/fixtures/when-done.ts";
 import { type Outbound, checkOutboundUrl, createOutbound } from "./outbound.ts";
 import type { ResolveName } from "./pinned-connection.ts";
 import { resolveDidWeb } from "./resolve-did-web.ts";
@@ -355,7 +356,7 @@ describe("a certificate", () => {
       speak(socket);
     });
     server.on("tlsClientError", () => undefined);
-    afterAll(() => server.close());
+    whenDone(() => server.close());
     setDefaultCACertificates([...getCACertificates("default"), authority.cert]);
     return listen(server);
   }

@@ -1,12 +1,13 @@
 import { cacheTags } from "@licet/protocol";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { expectStatus, uniqueId } from "../../../test/fixtures/actors.ts";
 import { registerWorks } from "../../../test/fixtures/datasets.ts";
 import { freePort, startPlatform } from "../../../test/fixtures/platform.ts";
 import { publishCollection, purgesOf, untilConfirmed, withdraw } from "../../../test/fixtures/purges.ts";
 import { hasVarnish, startVarnish } from "../../../test/fixtures/varnish.ts";
+import { whenDone } from "../../../test/fixtures/when-done.ts";
 import { createOutbound } from "../http/outbound.ts";
 import { varnishAdapterOf } from "./varnish-adapter.ts";
 
@@ -23,7 +24,7 @@ async function startSite() {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  afterAll(() => void server.close());
+  whenDone(() => void server.close());
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   return {
