@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { setTimeout as pause } from "node:timers/promises";
+import { readdir, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { enrolCreator, expectStatus } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
@@ -22,6 +24,12 @@ afterAll(() => {
   site.close();
 });
 
+async function sizesOfDownloads(): Promise<readonly number[]> {
+  const folders = (await readdir(tmpdir())).filter((name) => name.startsWith("licet-source-"));
+  const files = folders.map((name) => stat(join(tmpdir(), name, "bytes")).catch(() => undefined));
+  return (await Promise.all(files)).flatMap((file) => file?.size ?? []);
+}
+
 test("works that are read at once take no more of the temporary folder than they may together", async () => {
   const platform = await startPlatform({ allowedHosts: [host], maxSourceBytes: 1_000_000, temporaryBytes: 1_000_000 });
   const { creatorId } = await enrolCreator(platform);
@@ -30,7 +38,7 @@ test("works that are read at once take no more of the temporary folder than they
   const slow = register("slow");
   await begun.promise;
   // What was sent has to arrive, or the two would take the room from each other.
-  await pause(1_000);
+  await expect.poll(sizesOfDownloads, { timeout: 30_000 }).toContain(SIZE);
   await expect.poll(async () => (await register("next")).status, { timeout: 30_000 }).toBe(503);
   const refused = expectStatus(await register("other"), 503);
   expect(refused.body).toMatchObject({ code: "unavailable", detail: expect.stringContaining("1000000 bytes") });
