@@ -151,7 +151,11 @@ export async function startServer({ config, clock = SYSTEM_CLOCK }: ServerOption
         log,
         telemetry,
       });
-      undo.unshift(() => Promise.all([ctx.sequencer.stop(), ctx.journal.close(), ctx.outbound.close()]));
+      // The sweeps first: one of them would open the journal's file again.
+      undo.unshift(async () => {
+        await jobs.stop();
+        await Promise.all([ctx.sequencer.stop(), ctx.journal.close(), ctx.outbound.close()]);
+      });
       const stop = await serve(ctx, listening, database);
       return { origin, mtlsOrigin, bootstrapToken: await createBootstrapToken(ctx), ctx, stop };
     });
