@@ -20,6 +20,10 @@ async function ask(text: string, values: readonly unknown[] = []): Promise<reado
   }
 }
 
+async function countPrepared(): Promise<number> {
+  return (await ask("select name from pg_prepared_statements")).length;
+}
+
 describe("a statement", () => {
   test("takes and answers what it does on any PostgreSQL", async () => {
     const bytes = Buffer.from([0, 1, 255]);
@@ -38,12 +42,18 @@ describe("a statement", () => {
     expect(row).toEqual({ t: "x".repeat(3_000_000) });
   });
 
+  test("of many rows is not kept prepared", async () => {
+    const long = `select ${Array.from({ length: 1_000 }, () => "$1::int").join(" + ")} as n`;
+    const before = await countPrepared();
+    expect(await ask(long, [1])).toEqual([{ n: 1_000 }]);
+    expect(await countPrepared()).toBe(before);
+  });
+
   test("that came after the most that are kept prepared is answered like the others, each time", async () => {
     for (let index = 0; index < 600; index += 1)
       expect(await ask(`select $1::int + ${index} as n`, [1])).toEqual([{ n: index + 1 }]);
     expect(await ask("select $1::int + 599 as n", [1])).toEqual([{ n: 600 }]);
-    const [counted] = await ask("select count(*)::int as n from pg_prepared_statements");
-    expect(counted).toEqual({ n: 500 });
+    expect(await countPrepared()).toBe(500);
   });
 
   test.each([
@@ -97,6 +107,16 @@ test("a notice is heard once it is committed, on its channel, until nobody liste
   await stop();
   await ask("select pg_notify($1, $2)", ["A channel", "too late"]);
   expect(heard).toEqual(["ours"]);
+});
+
+test("a database that cannot be asked any more is told of, once", async () => {
+  const gone = await PGlite.create();
+  const reasons: string[] = [];
+  const lost = openEmbeddedPool(gone, { types: pg.types, onPanic: (reason) => void reasons.push(reason) });
+  await lost.runScript("select 1");
+  await gone.close();
+  await expect(lost.runScript("select 1")).rejects.toThrow(/closed/);
+  expect(reasons).toEqual([expect.stringContaining("closed")]);
 });
 
 test("whatever failed before, the database has not panicked", () => {

@@ -22,8 +22,8 @@ export interface EmbeddedPool {
 
 interface EmbeddedPoolOptions {
   readonly types: pg.CustomTypesConfig;
-  /** Called with what PostgreSQL says when it ends itself. */
-  readonly onPanic: (message: string) => void;
+  /** Called with the reason when PostgreSQL ends itself, or cannot be asked any more: no other connection can take the place of this one. */
+  readonly onPanic: (reason: string) => void;
 }
 
 /**
@@ -49,7 +49,8 @@ export function openEmbeddedPool(pglite: PGlite, options: EmbeddedPoolOptions): 
       try {
         return await client.query(prepared(text, values));
       } catch (error) {
-        await client.query("rollback");
+        // A connection that is lost is told of by itself; what the script failed at is the answer.
+        await client.query("rollback").catch(() => undefined);
         throw error;
       }
     });
@@ -92,6 +93,7 @@ function poolOfOne(pglite: PGlite, options: EmbeddedPoolOptions): pg.Pool {
     types: options.types,
   });
   pool.on("connect", (client) => {
+    client.on("error", (error) => options.onPanic(error.message));
     client.connection.on("errorMessage", ({ severity, message }: pg.DatabaseError) => {
       if (severity === "PANIC") options.onPanic(message);
     });
