@@ -4,6 +4,9 @@ import type { ConstructorOptions } from "pg-boss";
 import { Duplex } from "node:stream";
 import pg from "pg";
 
+/** What is asked of PGlite. */
+type Embedded = Pick<PGlite, "execProtocolRaw">;
+
 /** Statements that the embedded database keeps parsed and planned; those that come after them are parsed each time. */
 const MAX_PREPARED = 500;
 /** A longer statement is one of many rows, and their number differs from one to the next. */
@@ -31,7 +34,7 @@ interface EmbeddedPoolOptions {
  * A statement is one message of its parts, and is parsed and planned once; PGlite's own interface
  * hands over each part by itself, and plans it each time, which takes eight times as long.
  */
-export function openEmbeddedPool(pglite: PGlite, options: EmbeddedPoolOptions): EmbeddedPool {
+export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions): EmbeddedPool {
   const pool = poolOfOne(pglite, options);
   const prepared = preparedStatements();
 
@@ -83,7 +86,7 @@ export function openEmbeddedPool(pglite: PGlite, options: EmbeddedPoolOptions): 
   };
 }
 
-function poolOfOne(pglite: PGlite, options: EmbeddedPoolOptions): pg.Pool {
+function poolOfOne(pglite: Embedded, options: EmbeddedPoolOptions): pg.Pool {
   const pool = new pg.Pool({
     stream: () => new InProcessStream(pglite),
     max: 1,
@@ -131,9 +134,9 @@ function preparedStatements(): (text: string, values: unknown[]) => pg.QueryConf
 /** What node-postgres takes for a socket: what is written is asked of the database, what it answers is read. */
 class InProcessStream extends Duplex {
   static readonly #TERMINATE = "X".charCodeAt(0);
-  readonly #pglite: PGlite;
+  readonly #pglite: Embedded;
 
-  constructor(pglite: PGlite) {
+  constructor(pglite: Embedded) {
     super();
     this.#pglite = pglite;
   }
