@@ -147,8 +147,8 @@ describe("a fact", () => {
   });
 });
 
-const lockDataset = (fact: Fact, id: string) =>
-  fact.trx.selectFrom("dataset").select("dataset_id").where("dataset_id", "=", id).forUpdate().execute();
+const lockSession = (fact: Fact, id: string) =>
+  fact.trx.selectFrom("session_token").select("kind").where("token_sha256", "=", id).forUpdate().execute();
 /** A row that two may want to be the first to insert. */
 const sessionOf = (token_sha256: string) => ({
   token_sha256,
@@ -164,24 +164,22 @@ let provokedDeadlocks = 0;
 /** PGlite has one connection, held by one transaction at a time: none can lose against another. */
 describe.skipIf(engine === "pglite")("a fact that loses against another one", () => {
   test("in a deadlock is tried again, and both are written", async () => {
-    const creator = await enrolCreator(platform);
-    const work = await registerWork(platform, creator.creatorId);
-    await giveConsent(creator);
-    const ids = [
-      (await publishDataset(platform, [work])).dataset_id,
-      (await publishDataset(platform, [work])).dataset_id,
-    ];
+    // Rows that no sweep wants: one that did would be drawn into the deadlock, and count as another.
+    await ctx.db
+      .insertInto("session_token")
+      .values([sessionOf("crossed-a"), sessionOf("crossed-b")])
+      .execute();
     let attempts = 0;
     const cross = (first: string, second: string) =>
       writeFact(ctx, async (fact) => {
         attempts += 1;
-        await lockDataset(fact, first);
+        await lockSession(fact, first);
         await pause(200);
-        await lockDataset(fact, second);
-        fact.record({ type: "dataset.drafted", aggregate: `crossed-${first}`, body: {} });
+        await lockSession(fact, second);
+        fact.record({ type: "dataset.drafted", aggregate: first, body: {} });
         return accept(undefined);
       });
-    const results = await Promise.all([cross(ids[0] ?? "", ids[1] ?? ""), cross(ids[1] ?? "", ids[0] ?? "")]);
+    const results = await Promise.all([cross("crossed-a", "crossed-b"), cross("crossed-b", "crossed-a")]);
     expect(results.every((result) => result.ok)).toBe(true);
     // On a slow machine both may lose before one goes through.
     expect(attempts).toBeGreaterThanOrEqual(3);

@@ -42,13 +42,18 @@ describe("a withdrawal at Fastly", () => {
     expect(await untilConfirmed(platform, event)).toMatchObject([{ attempts: 2, last_error: null }]);
   });
 
-  test("takes 300 keys in two calls of at most 256", async () => {
+  test("takes 300 keys in calls of at most 256", async () => {
     const collection = await publishCollection(platform, 297);
     const before = fastly.purged().keys.length;
     const path = `/api/v1/creators/${collection.creator.creatorId}/revocations`;
     const { body } = expectStatus(await platform.operator.post(path, { all: true }), 200);
     await untilConfirmed(platform, await eventOf(platform, body.revoked_jtis[0], "consent.revoked"), 3);
-    expect(fastly.purged().keys.length - before).toBe(300);
+    // The second round of an earlier withdrawal may come in between: what is counted is what this one names.
+    const purged = new Set(fastly.purged().keys.slice(before));
+    const { revocations, signals, dataset, content } = cacheTags;
+    const named = [revocations, signals, dataset(collection.datasetId), ...collection.contentIds.map(content)];
+    expect(named).toHaveLength(300);
+    expect(named.filter((key) => !purged.has(key))).toEqual([]);
   });
 });
 
