@@ -23,6 +23,8 @@ export type FoundLeg = Omit<LegRow, "sequence" | "number">;
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 6 * 3_600_000;
 const PART_OF_AGE = 4;
+/** Whoever commits a fact notes when, after the first look perhaps; what is not noted by then was lost with its server. */
+const COMMIT_NOTED_WITHIN_MS = 60_000;
 
 /**
  * Looks how far facts have come, and writes down what is new. Whoever looks at the same facts at
@@ -30,18 +32,18 @@ const PART_OF_AGE = 4;
  */
 export async function lookAtLegs(ctx: Context, eventIds: readonly string[]): Promise<void> {
   if (eventIds.length === 0) return;
-  const found = Map.groupBy(await findLegs(ctx, eventIds), (leg) => leg.event_id);
+  // First: what a worker has dealt with by then has its legs, so that no fact is over before they are seen.
   const unhandled = await readUnhandledIds(ctx.db, eventIds);
+  const found = Map.groupBy(await findLegs(ctx, eventIds), (leg) => leg.event_id);
   await saveFound(ctx, eventIds, { found, unhandled });
 }
 
-/** Writes that something is done that no other slice knows of; answers the legs as they are now. */
+/** Writes that something is done that no other slice knows of. Whether all is done, the next look says. */
 export async function saveDone(ctx: Context, trx: Trx, eventId: string, legs: readonly FoundLeg[]): Promise<void> {
   const [row] = await lockPropagations(trx, [eventId]);
   if (row === undefined) return;
   const known = await readLegs(trx, [eventId]);
-  const unhandled = await readUnhandledIds(trx, [eventId]);
-  await saveChanges(ctx, trx, [changesOf(ctx, row, { known, found: legs, isUnhandled: unhandled.has(eventId) })]);
+  await saveChanges(ctx, trx, [changesOf(ctx, row, { known, found: legs, mayGrow: true })]);
 }
 
 async function findLegs({ db, config }: Context, eventIds: readonly string[]): Promise<readonly FoundLeg[]> {
@@ -117,7 +119,7 @@ async function saveFound(ctx: Context, eventIds: readonly string[], { found, unh
         changesOf(ctx, row, {
           known: known.get(row.event_id) ?? [],
           found: found.get(row.event_id) ?? [],
-          isUnhandled: unhandled.has(row.event_id),
+          mayGrow: unhandled.has(row.event_id),
         }),
       ),
     );
@@ -127,7 +129,8 @@ async function saveFound(ctx: Context, eventIds: readonly string[], { found, unh
 interface Looked {
   readonly known: readonly LegRow[];
   readonly found: readonly FoundLeg[];
-  readonly isUnhandled: boolean;
+  /** True when there may be legs that were not looked for. */
+  readonly mayGrow: boolean;
 }
 
 interface Changes {
@@ -135,7 +138,7 @@ interface Changes {
   readonly legs: readonly LegRow[];
 }
 
-function changesOf(ctx: Context, row: PropagationRow, { known, found, isUnhandled }: Looked): Changes {
+function changesOf(ctx: Context, row: PropagationRow, { known, found, mayGrow }: Looked): Changes {
   const before = new Map(known.map((leg) => [nameOf(leg), leg]));
   const changed = found.filter((leg) => isNews(before.get(nameOf(leg)), leg));
   const done = changed
@@ -146,8 +149,9 @@ function changesOf(ctx: Context, row: PropagationRow, { known, found, isUnhandle
   const legs = numbered(known, [...done, ...open]);
   const now = new Map([...before, ...legs.map((leg) => [nameOf(leg), leg] as const)]);
   const states = [...now.values()].map((leg) => leg.state);
-  const isDone = !isUnhandled && !states.includes("waiting");
   const ageMs = ctx.clock.nowMs() - row.at_ms;
+  const isCommitNoted = [...now.values()].some(({ leg }) => leg === "committed") || ageMs > COMMIT_NOTED_WITHIN_MS;
+  const isDone = !mayGrow && isCommitNoted && !states.includes("waiting");
   const pauseMs = Math.min(Math.max(Math.floor(ageMs / PART_OF_AGE), MIN_PAUSE_MS), MAX_PAUSE_MS);
   return {
     row: {

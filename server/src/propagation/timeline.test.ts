@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   type Creator,
   type RegisteredMarketplace,
@@ -76,7 +76,7 @@ async function timelineWith(leg: string, done: number, id: string): Promise<Time
   return timelineOf(id);
 }
 
-async function revoke({ creator, jti }: World): Promise<string> {
+async function revoke({ creator, jti }: Pick<World, "creator" | "jti">): Promise<string> {
   const { body } = expectStatus(await creator.caller.post(`/api/v1/consents/${jti}/revoke`), 200);
   expect(body.timeline_url).toBe(`${platform.origin}/api/v1/revocations/${body.revocation_id}`);
   return body.revocation_id;
@@ -113,6 +113,21 @@ describe("the timeline of a revocation", () => {
       .where("aggregate", "=", id)
       .execute();
     expect(events).toEqual([{ type: "revocation.acknowledged" }]);
+  });
+
+  test("is not over before it says when that was, however late it is noted", async () => {
+    const { db, commits } = platform.server.ctx;
+    const note = vi.spyOn(commits, "note").mockReturnValue(undefined);
+    onTestFinished(() => note.mockRestore());
+    const creator = await enrolCreator(platform);
+    const id = await revoke({ ...(await giveConsent(creator)), creator });
+    const unhandled = () => db.selectFrom("unhandled_event").selectAll().where("event_id", "=", id).execute();
+    await expect.poll(unhandled, { timeout: 15_000 }).toEqual([]);
+    expect(await timelineOf(id)).toMatchObject({ done: false, legs: [] });
+    note.mockRestore();
+    commits.note([id]);
+    await timelineWith("committed", 1, id);
+    expect((await timelineOf(id)).done).toBe(true);
   });
 
   test("is found by the jti and by the message that told of it", async () => {
