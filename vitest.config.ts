@@ -1,6 +1,7 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/longest-first.ts";
 
 process.env["WRANGLER_SEND_METRICS"] = "false";
 // The suite starts hundreds of programs of ours: each takes what another one has compiled.
@@ -37,6 +38,7 @@ const onEngine = (engine: "pglite" | "postgres") => ({
 export default defineConfig({
   test: {
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         ...inNode,
