@@ -15,6 +15,9 @@ const inWorkerd = {
 };
 const notHere = ["test/tidy.test.ts", "test/workerd/**", "test/packaging/**", "**/node_modules/**"];
 
+/** They are about PGlite, whatever else runs. */
+const aboutPglite = ["server/src/db/embedded-pool.test.ts", "server/src/db/tend-embedded.test.ts"];
+
 const postgresUrl = process.env["LICET_TEST_DATABASE_URL"];
 if (process.env["CI"] === "true" && postgresUrl === undefined) {
   throw new Error("LICET_TEST_DATABASE_URL: expected a PostgreSQL server, since in CI the suite runs on both engines");
@@ -26,7 +29,7 @@ const onEngine = (engine: "pglite" | "postgres") => ({
   test: {
     name: engine,
     include: ["server/src/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: notHere,
+    exclude: engine === "postgres" ? [...notHere, ...aboutPglite] : notHere,
     env: { LICET_TEST_ENGINE: engine },
     globalSetup: "./test/global-setup.ts",
     isolate: false,

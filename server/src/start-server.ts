@@ -120,6 +120,7 @@ const SWEEP_SECONDS = {
   months: 3_600,
   idempotency: 300,
   rateLimits: 60,
+  tending: 60,
   signing: 5,
 } as const;
 
@@ -162,7 +163,14 @@ export async function startServer({ config, clock = SYSTEM_CLOCK }: ServerOption
     log.info({ origin, engine: database.engine }, "listening");
     return running;
   } catch (error) {
-    for (const step of undo) await step();
+    for (const step of undo) {
+      try {
+        await step();
+      } catch (failure) {
+        // What ended the start is the answer, and what fails now keeps nothing else from being undone.
+        log.warn({ error: String(failure) }, "a start was not undone");
+      }
+    }
     throw error;
   }
 }
@@ -235,6 +243,7 @@ async function serve(ctx: Context, listening: Listening, database: Database): Pr
   const streams = createTimelineStreams();
   const closeMetrics = await answerMetrics(ctx, database);
   await sweepRequests(ctx, interactions);
+  if (database.tend !== undefined) ctx.jobs.every(SWEEP_SECONDS.tending, "tend the embedded database", database.tend);
   const parts = { oauth, interactions, readers, streams, purges, isDraining: () => draining };
   const api = createApp(ctx, parts);
   const answer = createNodeHandler(ctx, {

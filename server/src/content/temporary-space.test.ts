@@ -7,7 +7,8 @@ import { afterAll, expect, test } from "vitest";
 import { enrolCreator, expectStatus } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 
-const SIZE = 600_000;
+/** Its own in each process: the suite runs on two engines at once, and all downloads are in one folder. */
+const SIZE = 600_000 + (process.pid % 1_000);
 const begun = Promise.withResolvers<void>();
 const goOn = Promise.withResolvers<void>();
 const site = createServer((request, response) => {

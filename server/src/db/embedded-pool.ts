@@ -4,13 +4,17 @@ import type { ConstructorOptions } from "pg-boss";
 import { Duplex } from "node:stream";
 import pg from "pg";
 
-/** What is asked of PGlite. */
-type Embedded = Pick<PGlite, "execProtocolRaw">;
+/** What is asked of PGlite. Its other ways to ask keep every answer, for ever. */
+type Embedded = Pick<PGlite, "execProtocolRawStream">;
 
 /** Statements that the embedded database keeps parsed and planned; those that come after them are parsed each time. */
 const MAX_PREPARED = 500;
 /** A longer statement is one of many rows, and their number differs from one to the next. */
 const MAX_PREPARED_LENGTH = 4_000;
+/** Statements that were asked once: the second time one is kept, so that those of one occasion take nobody's place. */
+const MAX_SEEN = 1_000;
+/** The statement is not known, or what it answers has another shape since a table was changed. */
+const STALE = new Set(["26000", "0A000"]);
 
 /** The one connection of the embedded database, held by one query or one transaction at a time; the others wait in line. */
 export interface EmbeddedPool {
@@ -47,10 +51,10 @@ export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions)
     }
   };
   /** A script that fails leaves its transaction open; the connection must not go back to the pool like that. */
-  const run = (text: string, values: unknown[] = []): Promise<pg.QueryResult | pg.QueryResult[]> =>
+  const run = (text: string, values: readonly unknown[] = []): Promise<pg.QueryResult | pg.QueryResult[]> =>
     alone(async (client) => {
       try {
-        return await client.query(prepared(text, values));
+        return await prepared.ask(client, text, values);
       } catch (error) {
         // A connection that is lost is told of by itself; what the script failed at is the answer.
         await client.query("rollback").catch(() => undefined);
@@ -62,8 +66,8 @@ export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions)
       const hear = (notice: pg.Notification): void => {
         if (notice.channel === channel) onPayload(notice.payload ?? "");
       };
-      client.on("notification", hear);
       await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+      client.on("notification", hear);
       return async () => {
         client.off("notification", hear);
         await run(`unlisten ${pg.escapeIdentifier(channel)}`);
@@ -93,6 +97,9 @@ function poolOfOne(pglite: Embedded, options: EmbeddedPoolOptions): pg.Pool {
     idleTimeoutMillis: 0,
     user: "postgres",
     database: "postgres",
+    // Said here so that PGSSLMODE, which is about other servers, says nothing.
+    ssl: false,
+    sslnegotiation: "postgres",
     types: options.types,
   });
   pool.on("connect", (client) => {
@@ -105,11 +112,11 @@ function poolOfOne(pglite: Embedded, options: EmbeddedPoolOptions): pg.Pool {
   return pool;
 }
 
-function kyselyPool(pool: pg.Pool, prepared: ReturnType<typeof preparedStatements>): PostgresPool {
+function kyselyPool(pool: pg.Pool, prepared: PreparedStatements): PostgresPool {
   return {
     connect: async () => {
       const client = await pool.connect();
-      const query = (text: string, values: readonly unknown[] = []) => client.query(prepared(text, [...values]));
+      const query = (text: string, values: readonly unknown[] = []) => prepared.ask(client, text, values);
       return { query: query as pg.PoolClient["query"], release: () => client.release() };
     },
     end: () => pool.end(),
@@ -117,23 +124,56 @@ function kyselyPool(pool: pg.Pool, prepared: ReturnType<typeof preparedStatement
   };
 }
 
-/** Names statements, so that the connection keeps them. One without values may be several statements, which have no name. */
-function preparedStatements(): (text: string, values: unknown[]) => pg.QueryConfig {
+interface PreparedStatements {
+  readonly ask: (client: pg.PoolClient, text: string, values: readonly unknown[]) => Promise<pg.QueryResult>;
+}
+
+/**
+ * Names statements, so that the connection keeps them. One without values may be several statements,
+ * which have no name. One that failed for what is kept of it is named anew the next time.
+ */
+function preparedStatements(): PreparedStatements {
   const names = new Map<string, string>();
-  return (text, values) => {
-    if (values.length === 0) return { text };
+  const seen = new Set<string>();
+  let named = 0;
+
+  function nameOf(text: string): string | undefined {
     const known = names.get(text);
-    if (known !== undefined) return { name: known, text, values };
-    if (names.size === MAX_PREPARED || text.length > MAX_PREPARED_LENGTH) return { text, values };
-    const name = `s${names.size}`;
+    if (known !== undefined || names.size === MAX_PREPARED || text.length > MAX_PREPARED_LENGTH) return known;
+    if (!seen.delete(text)) {
+      if (seen.size === MAX_SEEN) seen.clear();
+      seen.add(text);
+      return undefined;
+    }
+    named += 1;
+    const name = `s${named}`;
     names.set(text, name);
-    return { name, text, values };
+    return name;
+  }
+
+  return {
+    ask: async (client, text, values) => {
+      if (values.length === 0) return client.query(text);
+      const name = nameOf(text);
+      try {
+        return await client.query({ ...(name === undefined ? {} : { name }), text, values: [...values] });
+      } catch (error) {
+        // A value that cannot be sent leaves a name that node-postgres takes for known and PostgreSQL does not know.
+        if (!(error instanceof pg.DatabaseError) || STALE.has(error.code ?? "")) names.delete(text);
+        throw error;
+      }
+    },
   };
 }
 
 /** What node-postgres takes for a socket: what is written is asked of the database, what it answers is read. */
 class InProcessStream extends Duplex {
   static readonly #TERMINATE = "X".charCodeAt(0);
+  static readonly #QUERY = "Q".charCodeAt(0);
+  /** `Sync`, which ends every message that is made of parts. */
+  static readonly #SYNC = Buffer.from("S\0\0\0\x04", "latin1");
+  /** `ReadyForQuery`, but for its last byte, the state of the transaction: what ends every answer to these two. */
+  static readonly #READY = Buffer.from("Z\0\0\0\x05", "latin1");
   readonly #pglite: Embedded;
 
   constructor(pglite: Embedded) {
@@ -177,11 +217,29 @@ class InProcessStream extends Duplex {
   async #ask(message: Buffer, done: (error?: Error) => void): Promise<void> {
     try {
       // The database outlives the connection, and its owner closes it.
-      if (message[0] === InProcessStream.#TERMINATE) this.push(null);
-      else this.push(Buffer.from(await this.#pglite.execProtocolRaw(message)));
+      this.push(message[0] === InProcessStream.#TERMINATE ? null : await this.#answerTo(message));
       done();
     } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
+      done(error instanceof Error ? error : new Error(reasonOf(error)));
     }
   }
+
+  /** Throws when the answer breaks off: PGlite goes on after a trap as if nothing had been, and whoever asked would wait for ever. */
+  async #answerTo(message: Buffer): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    // The bytes are the database's own memory, which the next ones overwrite.
+    await this.#pglite.execProtocolRawStream(message, { onRawData: (bytes) => void parts.push(Buffer.from(bytes)) });
+    const answer = Buffer.concat(parts);
+    const wantsReady =
+      message[0] === InProcessStream.#QUERY ||
+      message.subarray(-InProcessStream.#SYNC.length).equals(InProcessStream.#SYNC);
+    if (wantsReady && !answer.subarray(-InProcessStream.#READY.length - 1, -1).equals(InProcessStream.#READY))
+      throw new Error("the embedded database broke off in the middle of an answer");
+    return answer;
+  }
+}
+
+/** PGlite also throws objects that are no errors, with a message. */
+function reasonOf(error: unknown): string {
+  return typeof error === "object" && error !== null && "message" in error ? String(error.message) : String(error);
 }

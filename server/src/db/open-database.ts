@@ -13,6 +13,7 @@ import { openEmbeddedPool } from "./embedded-pool.ts";
 import { listenOnPostgres } from "./listen-postgres.ts";
 import { type Listener, type NoticeReceiver, NOTICE_CHANNEL } from "./notifications.ts";
 import type { Tables } from "./tables.ts";
+import { tendEmbedded } from "./tend-embedded.ts";
 import type { PoolState } from "../telemetry/metrics.ts";
 import { tracedDialect } from "../telemetry/traced-dialect.ts";
 import { NO_TRACING, type Tracing } from "../telemetry/tracing.ts";
@@ -32,6 +33,8 @@ export interface Database {
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
   /** How busy the connections are; undefined with the one connection of the embedded database. */
   readonly pool: () => PoolState | undefined;
+  /** What has to be done now and then because this database does not do it by itself. */
+  readonly tend?: (signal: AbortSignal) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
@@ -81,7 +84,7 @@ async function openPglite(
   // at its next query it would hold the whole process for ever. What is committed is on disk, so the
   // process ends, and whoever supervises it starts it again.
   const endProcess = (error: string): never => {
-    log.fatal({ error }, "the embedded database has panicked; the server ends and can be started again");
+    log.fatal({ error }, "the embedded database cannot be asked any more; the server ends and can be started again");
     process.exit(1);
   };
   const pool = openEmbeddedPool(pglite, { types: TYPES, onPanic: endProcess });
@@ -96,6 +99,7 @@ async function openPglite(
     }),
     alone: (work) => work(),
     pool: () => undefined,
+    tend: (signal) => tendEmbedded(pool, signal),
     close: async () => {
       await pool.end();
       await pglite.close();

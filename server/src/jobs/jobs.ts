@@ -53,7 +53,9 @@ export async function startJobs(database: Database, log: Logger, metrics?: Pick<
     for (const queue of QUEUES) await boss.createQueue(queue, QUEUE_OPTIONS);
   } catch (error) {
     // Its connections would stay open, and whoever tries again would open more.
-    await boss.stop({ graceful: false, close: true }).catch(() => undefined);
+    await boss
+      .stop({ graceful: false, close: true })
+      .catch((failure: unknown) => log.warn({ error: String(failure) }, "the job queue was not stopped"));
     throw error;
   }
   const timers = new Set<NodeJS.Timeout>();
