@@ -28,6 +28,16 @@ async function withDatabase(work: (opened: Awaited<ReturnType<typeof openDatabas
   }
 }
 
+test("a statement is planned each time, for the tables as they are by then", async () => {
+  await withDatabase(async ({ db }) => {
+    const text = (time: number) => sql`select name from migration where name = ${`${time}`}`;
+    for (let time = 0; time < 10; time += 1) await text(time).execute(db);
+    const { rows } = await sql<{ kept: number }>`
+      select coalesce(sum(generic_plans), 0)::int as kept from pg_prepared_statements`.execute(db);
+    expect(rows).toEqual([{ kept: 0 }]);
+  });
+});
+
 describe("migrations", () => {
   test("run once", async () => {
     await withDatabase(async (opened) => {

@@ -7,7 +7,7 @@ import pg from "pg";
 /** What is asked of PGlite. Its other ways to ask keep every answer, for ever. */
 type Embedded = Pick<PGlite, "execProtocolRawStream">;
 
-/** Statements that the embedded database keeps parsed and planned; those that come after them are parsed each time. */
+/** Statements that the embedded database keeps parsed; those that come after them are parsed each time. */
 const MAX_PREPARED = 500;
 /** A longer statement is one of many rows, and their number differs from one to the next. */
 const MAX_PREPARED_LENGTH = 4_000;
@@ -35,8 +35,8 @@ interface EmbeddedPoolOptions {
 
 /**
  * Speaks to PGlite as to any PostgreSQL: node-postgres, over a stream that never leaves the process.
- * A statement is one message of its parts, and is parsed and planned once; PGlite's own interface
- * hands over each part by itself, and plans it each time, which takes eight times as long.
+ * A statement is one message of its parts, and is parsed once; PGlite's own interface hands over
+ * each part by itself, parses it each time, and waits in between.
  */
 export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions): EmbeddedPool {
   const pool = poolOfOne(pglite, options);

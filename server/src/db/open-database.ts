@@ -52,6 +52,8 @@ const TYPES: pg.CustomTypesConfig = {
 
 /** All buffers are written to at the start, and the system keeps the same pages once more: a small database needs few. */
 const FEW_BUFFERS = ["-c", "shared_buffers=16MB"];
+/** A plan that is kept was made for the table of that day; one that scans a table of ten rows scans it at a million too. */
+const PLAN_EACH_TIME = ["-c", "plan_cache_mode=force_custom_plan"];
 /** Two segments of the embedded database's write-ahead log. With less it cannot even recover, and hangs instead of saying so. */
 const MIN_FREE_BYTES = 33_554_432;
 
@@ -79,7 +81,9 @@ async function openPglite(
   const folder = join(dataFolder, "pglite");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   requireRoom(folder);
-  const pglite = await PGlite.create(folder, { startParams: [...PGlite.defaultStartParams, ...FEW_BUFFERS] });
+  const pglite = await PGlite.create(folder, {
+    startParams: [...PGlite.defaultStartParams, ...FEW_BUFFERS, ...PLAN_EACH_TIME],
+  });
   // PostgreSQL panics when its write-ahead log finds no room, and ends. The embedded one cannot end:
   // at its next query it would hold the whole process for ever. What is committed is on disk, so the
   // process ends, and whoever supervises it starts it again.

@@ -2,8 +2,8 @@ import type { EmbeddedPool } from "./embedded-pool.ts";
 
 /**
  * Does what a server of PostgreSQL does beside its work, and PGlite does not: counts anew what has
- * changed, and gives back the room of what was deleted. Without it every plan is kept that was made
- * while tables were small. The thresholds are autovacuum's own (PostgreSQL 18, chapter 24.1.6). One
+ * changed, so that plans are made for what is there, and gives back the room of what was deleted. The
+ * thresholds are autovacuum's own (PostgreSQL 18, chapter 24.1.6). One
  * statement for each table, so that whoever waits for the one connection comes in between.
  */
 export async function tendEmbedded(
