@@ -74,10 +74,14 @@ test("one name of an upstream stands for ten thousand works at most", { timeout:
 test.each([true, false])(
   "what an upstream holds is found by an index, also by how names begin: %s",
   async (isPrefix) => {
-    const plan = await platform.server.ctx.db.transaction().execute(async (trx) => {
-      await sql`set local enable_seqscan = off`.execute(trx);
-      return selectHeldBy(trx, { holder: "upstream:up_1/", isPrefix, limit: 10 }).explain("text");
-    });
+    // Many others hold something: of an empty table every index is as good.
+    const trx = await platform.server.ctx.db.startTransaction().execute();
+    await sql`
+      insert into suspension (kind, id, holder, reason, suspended_at)
+      select 'consent', 'held-' || n, 'platform', '', 0 from generate_series(1, 5000) n`.execute(trx);
+    await sql`analyze suspension`.execute(trx);
+    const plan = await selectHeldBy(trx, { holder: "upstream:up_1/", isPrefix, limit: 10 }).explain("text");
+    await trx.rollback().execute();
     expect(JSON.stringify(plan)).toMatch(/Index Cond: [^"]*holder/);
     expect(JSON.stringify(plan)).toContain("suspension_by_holder");
   },
