@@ -3,7 +3,14 @@ import { describe, expect, test } from "vitest";
 import { expectStatus } from "../../../test/fixtures/actors.ts";
 import { startFastlySimulator } from "../../../test/fixtures/fastly-simulator.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
-import { eventOf, publishCollection, purgesOf, untilConfirmed, withdraw } from "../../../test/fixtures/purges.ts";
+import {
+  type Purge,
+  eventOf,
+  publishCollection,
+  purgesOf,
+  untilConfirmed,
+  withdraw,
+} from "../../../test/fixtures/purges.ts";
 import { createOutbound } from "../http/outbound.ts";
 import type { FastlyTarget } from "../purge-config.ts";
 import { fastlyAdapterOf } from "./fastly-adapter.ts";
@@ -11,6 +18,8 @@ import { fastlyAdapterOf } from "./fastly-adapter.ts";
 const fastly = await startFastlySimulator();
 const { service, token, api, host } = fastly;
 const settings: FastlyTarget = { kind: "fastly", service, domain: "works.example", token, api };
+/** Purges come again five seconds after they were confirmed. */
+const SECOND_ROUND_SECONDS = 6;
 const platform = await startPlatform({ purges: { targets: [settings], edges: [] } });
 
 describe("a withdrawal at Fastly", () => {
@@ -42,18 +51,20 @@ describe("a withdrawal at Fastly", () => {
     expect(await untilConfirmed(platform, event)).toMatchObject([{ attempts: 2, last_error: null }]);
   });
 
-  test("takes 300 keys in calls of at most 256", async () => {
+  test("takes 300 keys in two calls of at most 256", async () => {
     const collection = await publishCollection(platform, 297);
+    // The second round of earlier withdrawals is over first, or it would be counted.
+    platform.clock.advance(SECOND_ROUND_SECONDS);
+    const unconfirmed = async () =>
+      expectStatus(await platform.operator.get("/api/v1/purges?limit=1000"), 200).body.purges.filter(
+        (purge: Purge) => purge.state !== "confirmed",
+      );
+    await expect.poll(unconfirmed, { timeout: 20_000 }).toEqual([]);
     const before = fastly.purged().keys.length;
     const path = `/api/v1/creators/${collection.creator.creatorId}/revocations`;
     const { body } = expectStatus(await platform.operator.post(path, { all: true }), 200);
     await untilConfirmed(platform, await eventOf(platform, body.revoked_jtis[0], "consent.revoked"), 3);
-    // The second round of an earlier withdrawal may come in between: what is counted is what this one names.
-    const purged = new Set(fastly.purged().keys.slice(before));
-    const { revocations, signals, dataset, content } = cacheTags;
-    const named = [revocations, signals, dataset(collection.datasetId), ...collection.contentIds.map(content)];
-    expect(named).toHaveLength(300);
-    expect(named.filter((key) => !purged.has(key))).toEqual([]);
+    expect(fastly.purged().keys.length - before).toBe(300);
   });
 });
 

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { enrolCreator, expectStatus, uniqueId } from "../../../test/fixtures/actors.ts";
 import { registerWorks } from "../../../test/fixtures/datasets.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
@@ -76,12 +76,12 @@ test.each([true, false])(
   async (isPrefix) => {
     // Many others hold something: of an empty table every index is as good.
     const trx = await platform.server.ctx.db.startTransaction().execute();
+    onTestFinished(() => trx.rollback().execute());
     await sql`
       insert into suspension (kind, id, holder, reason, suspended_at)
       select 'consent', 'held-' || n, 'platform', '', 0 from generate_series(1, 5000) n`.execute(trx);
     await sql`analyze suspension`.execute(trx);
     const plan = await selectHeldBy(trx, { holder: "upstream:up_1/", isPrefix, limit: 10 }).explain("text");
-    await trx.rollback().execute();
     expect(JSON.stringify(plan)).toMatch(/Index Cond: [^"]*holder/);
     expect(JSON.stringify(plan)).toContain("suspension_by_holder");
   },
