@@ -5,14 +5,13 @@ import type { Tables } from "../db/tables.ts";
 
 export type StatusOrder = Selectable<Tables["content_status_order"]>;
 
-/** Has the content statuses of a dataset's works rendered, from the first on. */
+/** Has the content statuses of a dataset's works rendered, from the first on; whoever renders for an older order has lost it. */
 export async function orderStatuses(db: Db, datasetId: string, nowMs: number): Promise<void> {
   await sql`
     insert into content_status_order (dataset_id, ordered_at_ms) values (${datasetId}, ${nowMs})
         on conflict (dataset_id) do update
-       set generation = content_status_order.generation + 1, after_content_id = '', ordered_at_ms = excluded.ordered_at_ms`.execute(
-    db,
-  );
+       set generation = content_status_order.generation + 1, after_content_id = '', lease_until_ms = 0,
+           ordered_at_ms = excluded.ordered_at_ms`.execute(db);
 }
 
 /** Takes the oldest order that nobody works on; undefined when there is none. */
@@ -59,12 +58,17 @@ export async function finishOrder(trx: Trx, datasetId: string): Promise<void> {
   await trx.deleteFrom("content_status_order").where("dataset_id", "=", datasetId).execute();
 }
 
-/** Lets go of an order that is not finished. */
-export async function releaseOrder(db: Db, { dataset_id, lease_until_ms }: StatusOrder): Promise<void> {
+/** Lets go of an order that is not finished: nobody takes it before `untilMs`. */
+export async function releaseOrder(
+  db: Db,
+  { dataset_id, generation, lease_until_ms }: StatusOrder,
+  untilMs = 0,
+): Promise<void> {
   await db
     .updateTable("content_status_order")
-    .set({ lease_until_ms: 0 })
+    .set({ lease_until_ms: untilMs })
     .where("dataset_id", "=", dataset_id)
+    .where("generation", "=", generation)
     .where("lease_until_ms", "=", lease_until_ms)
     .execute();
 }

@@ -1,4 +1,5 @@
 import { type ContentStatus, contentStatusPath, normaliseContentUrl, verifyContentStatus } from "@licet/protocol";
+import { sql } from "kysely";
 import { describe, expect, test } from "vitest";
 import {
   enrolCreator,
@@ -8,7 +9,7 @@ import {
   registerWork,
   uniqueId,
 } from "../../../test/fixtures/actors.ts";
-import { readKeys, registerWorks } from "../../../test/fixtures/datasets.ts";
+import { datasetBody, readKeys, registerWorks } from "../../../test/fixtures/datasets.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 
 const platform = await startPlatform({ compactionSeconds: undefined });
@@ -165,6 +166,42 @@ describe("a content status is good for a day", () => {
     expect(third.seq).toBe(second.seq + 1);
     expect(third.grants).toEqual(first.grants);
     expect((await statusOf(url)).seq).toBe(third.seq);
+  });
+});
+
+describe("an order to render", () => {
+  test("that comes while an older one is rendered waits for nobody's lease", async () => {
+    const { work, datasetId, url, creator } = await publishedWork();
+    await rendered();
+    const nowMs = platform.clock.nowMs();
+    // What another server has in its hands, and takes its time with.
+    await db
+      .insertInto("content_status_order")
+      .values({ dataset_id: datasetId, ordered_at_ms: nowMs, lease_until_ms: nowMs + 3_600_000 })
+      .execute();
+    const added = await registerWork(platform, creator.creatorId);
+    await giveConsent(creator);
+    expectStatus(
+      await platform.operator.post("/api/v1/datasets", datasetBody([work, added], { dataset_id: datasetId })),
+      201,
+    );
+    expect((await statusOf(url)).grants).toMatchObject([{ dataset_id: datasetId, version: 2 }]);
+  });
+
+  test("that fails holds up no other, and is tried again soon", async () => {
+    const [fails, works] = [newUrl(), newUrl()];
+    await sql`
+      create function refuse_address() returns trigger language plpgsql
+          as $$ begin raise exception 'no room for %', new.url; end $$`.execute(db);
+    await sql`
+      create trigger refuse_address before insert on content_status for each row
+        when (new.url = '${sql.raw(fails)}') execute function refuse_address()`.execute(db);
+    await publishedWork(fails);
+    await publishedWork(works);
+    await expect.poll(async () => (await platform.anonymous.get(pathOf(works))).status, { timeout: 30_000 }).toBe(200);
+    expectStatus(await platform.anonymous.get(pathOf(fails)), 404);
+    await sql`drop function refuse_address cascade`.execute(db);
+    expect((await statusOf(fails)).grants).toHaveLength(1);
   });
 });
 

@@ -39,6 +39,8 @@ import {
 const STEP = 100;
 /** Longer than a step can take; should this process die, another one goes on after it. */
 const LEASE_MS = 60_000;
+/** An order that cannot be rendered now waits for as long, and the others go on. */
+const PAUSE_MS = 5_000;
 
 /** After a publication, has the content status of every work rendered; after a revision, renders the work's at once. */
 export async function followWithStatuses(ctx: Context, eventId: string): Promise<void> {
@@ -71,8 +73,14 @@ async function renderOrder(ctx: Context, claimed: StatusOrder, signal: AbortSign
     if (signal.aborted) return releaseOrder(ctx.db, order);
     const startedMs = performance.now();
     const step: StatusOrder = order;
-    const next: Result<StatusOrder | undefined> = await writeFact(ctx, (fact) => renderStep(fact, step));
-    order = next.ok ? next.value : undefined;
+    try {
+      const next: Result<StatusOrder | undefined> = await writeFact(ctx, (fact) => renderStep(fact, step));
+      order = next.ok ? next.value : undefined;
+    } catch (error) {
+      const { dataset_id } = step;
+      ctx.log.error({ dataset_id, error: String(error) }, "content statuses were not rendered and will be tried again");
+      return releaseOrder(ctx.db, step, ctx.clock.nowMs() + PAUSE_MS);
+    }
     const tookMs = performance.now() - startedMs;
     await new Promise((resolve) => setTimeout(resolve, tookMs));
   }
