@@ -131,7 +131,7 @@ export async function startServer({ config, clock = SYSTEM_CLOCK }: ServerOption
   const { origin, mtlsOrigin } = listening;
   const undo: (() => unknown)[] = [() => listening.close()];
   try {
-    const telemetry = createTelemetry(config);
+    const telemetry = await createTelemetry(config);
     undo.unshift(() => telemetry.tracing.stop());
     const database = await openDatabase(config, log, telemetry.tracing);
     undo.unshift(() => database.close());
@@ -189,7 +189,7 @@ interface ContextParts {
 /** Wires what operations need. */
 export async function createContext(parts: ContextParts): Promise<Context> {
   const { config, clock, jobs, notices, log } = parts;
-  const { metrics, tracing } = parts.telemetry ?? createTelemetry({ tracing: undefined });
+  const { metrics, tracing } = parts.telemetry ?? (await createTelemetry({ tracing: undefined }));
   const { db } = parts.database;
   const { origin } = config;
   await settleMasterKey(config, (key) => opensKeys(db, sealerOf(key)));

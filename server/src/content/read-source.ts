@@ -8,8 +8,6 @@ import {
   textTypeOfName,
   typeOfSniffed,
 } from "@licet/protocol";
-import { fileTypeFromFile } from "file-type";
-import { parseFile } from "music-metadata";
 import { createHash } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -117,6 +115,8 @@ async function describeFile(
 ): Promise<Pick<Source, "mime_type" | "length_ms">> {
   // Before any sniffing, because prose may begin like a picture ("BM") and UTF-16 like an MP3 frame.
   if (nameType !== undefined) return { mime_type: isText ? nameType : undefined, length_ms: undefined };
+  // Loaded with the first work that is read: servers whose platform sends hashes read none.
+  const { fileTypeFromFile } = await import("file-type");
   const sniffed = await fileTypeFromFile(path);
   if (sniffed === undefined) return { mime_type: undefined, length_ms: undefined };
   const mimeType = typeOfSniffed(sniffed.mime);
@@ -133,6 +133,7 @@ interface MediaLength {
 
 /** What damaged media does not say stays unknown: a work without a known length is still a work. */
 async function readLength(path: string): Promise<MediaLength> {
+  const { parseFile } = await import("music-metadata");
   try {
     const { duration, hasVideo } = (await parseFile(path, { duration: true, skipCovers: true })).format;
     const isKnown = duration !== undefined && Number.isFinite(duration) && duration > 0;

@@ -51,7 +51,7 @@ export interface BatchPlan {
 
 /** What a batch would be now; nothing is written. Refuses as {@link createBatch} does, but not that nobody is due. */
 export async function previewBatch(ctx: Context, request: BatchRequest): Promise<Result<BatchPlan>> {
-  const adapter = adapterOf(ctx, request.adapter);
+  const adapter = await adapterOf(ctx, request.adapter);
   if (!adapter.ok) return adapter;
   const named = await refuseUnknown(ctx.db, request);
   if (!named.ok) return named;
@@ -73,7 +73,7 @@ export interface CreatedBatch extends BatchPlan {
  * `payout_details_missing` for those that have none, and `payout_nothing_due`.
  */
 export async function createBatch(ctx: Context, request: BatchRequest): Promise<Result<CreatedBatch>> {
-  const adapter = adapterOf(ctx, request.adapter);
+  const adapter = await adapterOf(ctx, request.adapter);
   if (!adapter.ok) return adapter;
   return writeFact<CreatedBatch>(ctx, async (fact) => {
     await lockPayouts(fact.trx);

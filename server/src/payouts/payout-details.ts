@@ -101,7 +101,7 @@ export async function putPayoutDetails(
   { input, principal }: { readonly input: PayoutDetailsInput; readonly principal: Principal },
 ): Promise<Result<DetailsView>> {
   const { currency, ...destination } = input;
-  const adapter = adapterOf(ctx, destination.adapter);
+  const adapter = await adapterOf(ctx, destination.adapter);
   if (!adapter.ok) return adapter;
   const checked = await adapter.value.check(destination);
   if (!checked.ok) return checked;

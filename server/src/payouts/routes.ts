@@ -15,7 +15,6 @@ import { PAYOUT_ADAPTERS } from "./adapters.ts";
 import { type BatchPlan, MAX_PAYOUTS, createBatch, previewBatch } from "./create-batch.ts";
 import { currencySchema } from "./payout-details.ts";
 import { listBatches, readBatch } from "./read-payouts.ts";
-import { receiveStripeEvent } from "./receive-stripe-event.ts";
 import { settleBatch } from "./settle-batch.ts";
 
 const tags = ["payouts"];
@@ -222,6 +221,8 @@ function addStripeRoute(api: Api, ctx: Context): void {
     ),
     async (c) => {
       const event = { body: await c.req.text(), signature: c.req.header("stripe-signature") };
+      // Loaded with the first event: Stripe's library is large, and most servers hear of none.
+      const { receiveStripeEvent } = await import("./receive-stripe-event.ts");
       const { isNew } = unwrap(await receiveStripeEvent(ctx, event));
       return c.json(unwrap(accept({ received: true, is_new: isNew })), 200);
     },

@@ -16,7 +16,7 @@ export async function createDueBatches(ctx: Context): Promise<void> {
   if (payoutDay === undefined || new Date(now * 1_000).getUTCDate() < payoutDay) return;
   for (const currency of await readOwedCurrencies(ctx.db))
     for (const adapter of PAYOUT_ADAPTERS)
-      if (adapterOf(ctx, adapter).ok) await createParts(ctx, { currency, adapter, period: periodOf(now) });
+      if ((await adapterOf(ctx, adapter)).ok) await createParts(ctx, { currency, adapter, period: periodOf(now) });
 }
 
 async function createParts(

@@ -18,7 +18,7 @@ const BY_SENDER = "sender";
 /** Sends the payouts that are due, one claim after the other, until none is left or `signal` says stop. */
 export async function sendDuePayouts(ctx: Context, signal: AbortSignal): Promise<void> {
   for (const name of PAYOUT_ADAPTERS) {
-    const adapter = adapterOf(ctx, name);
+    const adapter = await adapterOf(ctx, name);
     // Without its key a way to pay waits: nothing is lost, and nothing is given up.
     if (!adapter.ok) continue;
     for (let claims = 0; claims < MAX_CLAIMS && !signal.aborted; claims += 1)

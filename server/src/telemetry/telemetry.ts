@@ -8,6 +8,6 @@ export interface Telemetry {
   readonly tracing: Tracing;
 }
 
-export function createTelemetry({ tracing }: Pick<Config, "tracing">): Telemetry {
-  return { metrics: createMetrics(), tracing: createTracing(tracing) };
+export async function createTelemetry({ tracing }: Pick<Config, "tracing">): Promise<Telemetry> {
+  return { metrics: createMetrics(), tracing: await createTracing(tracing) };
 }
