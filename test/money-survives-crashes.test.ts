@@ -6,7 +6,7 @@ import { startServer as startInProcess } from "@licet/server";
 import { afterAll, expect, inject, test } from "vitest";
 import { enrolCreator, expectStatus, uniqueId } from "./fixtures/actors.ts";
 import { type Answer, createCaller } from "./fixtures/caller.ts";
-import { type Child, fileOf, startChild } from "./fixtures/child-process.ts";
+import { type Child, SHORT_LIVED, fileOf, startChild } from "./fixtures/child-process.ts";
 import { configFor, createTestDatabase } from "./fixtures/databases.ts";
 import { credit, putDetails } from "./fixtures/payouts.ts";
 import { freePort } from "./fixtures/platform.ts";
@@ -92,7 +92,7 @@ async function prepare(): Promise<{ readonly operatorToken: string; readonly rou
 }
 
 function startServer(): Promise<Child<object>> {
-  return startChild(fileOf("server/src/main.ts"), {
+  const env = {
     LICET_PORT: String(port),
     LICET_ORIGIN: origin,
     LICET_DATA_DIR: database.dataFolder,
@@ -108,7 +108,8 @@ function startServer(): Promise<Child<object>> {
     LICET_STRIPE_SECRET_KEY: stripe.secretKey,
     LICET_STRIPE_API: stripe.api,
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
-  });
+  };
+  return startChild(fileOf("server/src/main.ts"), env, [], SHORT_LIVED);
 }
 
 const create = ({ adapter, creatorIds }: Round): Promise<Answer | undefined> =>

@@ -4,7 +4,7 @@ import { afterAll, expect, inject, test } from "vitest";
 import { enrolCreator, expectStatus, registerMarketplace, uniqueId } from "./fixtures/actors.ts";
 import { createCaller } from "./fixtures/caller.ts";
 import { type Happened, checkPlatform } from "./fixtures/check-platform.ts";
-import { type Child, fileOf, startChild } from "./fixtures/child-process.ts";
+import { type Child, SHORT_LIVED, fileOf, startChild } from "./fixtures/child-process.ts";
 import { beginReporting, findLostReceipts } from "./fixtures/crash-receipts.ts";
 import { type Acknowledged, type Round, prepareRound, writeUntilKilled } from "./fixtures/crash-rounds.ts";
 import { createTestDatabase } from "./fixtures/databases.ts";
@@ -87,7 +87,7 @@ test(
 );
 
 function startServer(): Promise<Child<{ readonly operator_token?: string }>> {
-  return startChild(fileOf("server/src/main.ts"), {
+  const env = {
     LICET_PORT: String(port),
     LICET_ORIGIN: origin,
     LICET_DATA_DIR: database.dataFolder,
@@ -96,7 +96,8 @@ function startServer(): Promise<Child<{ readonly operator_token?: string }>> {
     LICET_ALLOW_HOSTS: sink.host,
     LICET_EXIT_WITH_PARENT: "1",
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
-  });
+  };
+  return startChild(fileOf("server/src/main.ts"), env, [], SHORT_LIVED);
 }
 
 /** One dataset on one work, offered to the marketplace. */

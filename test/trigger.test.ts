@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { enrolCreator, giveConsent, publishDataset, registerMarketplace, registerWork } from "./fixtures/actors.ts";
-import { fileOf } from "./fixtures/child-process.ts";
+import { bareEnvironment, fileOf } from "./fixtures/child-process.ts";
 import { type Platform, startPlatform } from "./fixtures/platform.ts";
 import { startSink } from "./fixtures/webhook-sink.ts";
 
@@ -20,7 +20,7 @@ interface Ended {
 }
 
 async function trigger(args: readonly string[], { origin, operatorToken }: Platform = platform): Promise<Ended> {
-  const env = { PATH: process.env["PATH"], LICET_ORIGIN: origin, LICET_TOKEN: operatorToken };
+  const env = { ...bareEnvironment(), LICET_ORIGIN: origin, LICET_TOKEN: operatorToken };
   const node = ["--conditions=@licet/source", fileOf("cli/src/main.ts"), "trigger", ...args];
   const child = spawn(process.execPath, node, { env, stdio: ["ignore", "pipe", "pipe"] });
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);

@@ -11,7 +11,7 @@ import {
   registerMarketplace,
   registerWork,
 } from "./fixtures/actors.ts";
-import { fileOf } from "./fixtures/child-process.ts";
+import { bareEnvironment, fileOf } from "./fixtures/child-process.ts";
 import { startPlatform } from "./fixtures/platform.ts";
 import { randomInt } from "node:crypto";
 
@@ -34,7 +34,7 @@ afterAll(() => {
 /** Starts an example as its reader would, and answers the lines it prints. */
 async function startExample(program: string, port: number, secret: string): Promise<AsyncIterator<string>> {
   const child = spawn(process.execPath, ["--conditions=@licet/source", fileOf(program)], {
-    env: { PATH: process.env["PATH"], NODE_ENV: "test", PORT: String(port), WEBHOOK_SECRETS: secret },
+    env: { ...bareEnvironment(), NODE_ENV: "test", PORT: String(port), WEBHOOK_SECRETS: secret },
     stdio: ["ignore", "pipe", "inherit"],
   });
   started.push(child);

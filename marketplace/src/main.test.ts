@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bareEnvironment } from "../../test/fixtures/child-process.ts";
 import { PLATFORM_TOKEN, TOKEN, callAt, connectionOf, registrationOf } from "./testing/started-marketplace.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url);
@@ -43,7 +44,7 @@ afterEach(async () => {
 async function start(env: Record<string, string> = {}): Promise<Started> {
   const child = spawn(process.execPath, ["--conditions=@licet/source", MAIN.pathname], {
     env: {
-      PATH: process.env["PATH"],
+      ...bareEnvironment(),
       MARKETPLACE_PORT: "0",
       MARKETPLACE_DATA_DIR: dataDir,
       MARKETPLACE_TOKEN: TOKEN,

@@ -11,7 +11,7 @@ import { pino } from "pino";
 import { expect, inject, test } from "vitest";
 import { expectStatus } from "../../test/fixtures/actors.ts";
 import { createCaller } from "../../test/fixtures/caller.ts";
-import { fileOf } from "../../test/fixtures/child-process.ts";
+import { bareEnvironment, fileOf } from "../../test/fixtures/child-process.ts";
 import { type TestDatabase, configFor, createTestDatabase } from "../../test/fixtures/databases.ts";
 import { engine } from "../../test/fixtures/settings.ts";
 import { changeMasterKey } from "./change-master-key.ts";
@@ -125,7 +125,7 @@ test("a change that is killed in the middle leaves everything as it was, or ever
   const { databaseUrl, dataFolder } = used.database;
   const child = spawn(process.execPath, ["--conditions=@licet/source", fileOf("server/src/main.ts"), "rewrap"], {
     env: {
-      PATH: process.env["PATH"],
+      ...bareEnvironment(),
       LICET_DATA_DIR: dataFolder,
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
     },

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, inject, test } from "vitest";
 import { DEFAULT_RATE_LIMITS } from "./http/rate-limit-policy.ts";
-import { fileOf } from "../../test/fixtures/child-process.ts";
+import { bareEnvironment, fileOf } from "../../test/fixtures/child-process.ts";
 import { createTestDatabase, storageOf } from "../../test/fixtures/databases.ts";
 
 type Environment = Readonly<Record<string, string>>;
@@ -289,7 +289,7 @@ describe("as a process", () => {
     env: Environment,
   ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
     const child = execFile(process.execPath, ["--conditions=@licet/source", fileOf("server/src/main.ts")], {
-      env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"], ...env },
+      env: { ...bareEnvironment(), ...env },
     });
     const output = { stdout: "", stderr: "" };
     child.stdout?.on("data", (chunk) => (output.stdout += chunk));

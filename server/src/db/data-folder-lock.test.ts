@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, w
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { fileOf } from "../../../test/fixtures/child-process.ts";
+import { bareEnvironment, fileOf } from "../../../test/fixtures/child-process.ts";
 import { ConfigError } from "../config.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";
 
@@ -26,7 +26,7 @@ async function deadPid(): Promise<number> {
 /** A server of its own on the same folder: its exit code and what it said. */
 async function startServerOn(dataFolder: string): Promise<{ readonly code: number; readonly stderr: string }> {
   return new Promise((resolve) => {
-    const env = { PATH: process.env["PATH"], LICET_PORT: "0", LICET_DATA_DIR: dataFolder, LICET_LOG_LEVEL: "error" };
+    const env = { ...bareEnvironment(), LICET_PORT: "0", LICET_DATA_DIR: dataFolder, LICET_LOG_LEVEL: "error" };
     const child = execFile(
       process.execPath,
       ["--conditions=@licet/source", fileOf("server/src/main.ts")],
