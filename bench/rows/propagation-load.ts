@@ -39,6 +39,8 @@ export interface LoadCounts {
   readonly peopleRefused: number;
   readonly standing: number;
   readonly standingRefused: number;
+  /** What those got in place of what they asked for, and how often. */
+  readonly surprises: ReadonlyMap<string, number>;
 }
 
 /** An edge that is slower than the rate gets no more at once: a heap of requests would be measured otherwise. */
@@ -111,13 +113,32 @@ export function createLoad(stage: PropagationStage, perSecond: number): Load {
 interface Asker extends Pick<Load, "askOnce" | "askFor"> {
   readonly askAsPerson: (turn: number) => Promise<void>;
   readonly askForStanding: (turn: number) => Promise<void>;
-  readonly counts: { people: number; peopleRefused: number; standing: number; standingRefused: number; sent: number };
+  readonly counts: {
+    people: number;
+    peopleRefused: number;
+    standing: number;
+    standingRefused: number;
+    sent: number;
+    readonly surprises: Map<string, number>;
+  };
   readonly close: () => void;
 }
 
 function createAsker({ edge, works, standing }: PropagationStage): Asker {
   const agent = new Agent({ keepAlive: true });
-  const counts = { people: 0, peopleRefused: 0, standing: 0, standingRefused: 0, sent: 0 };
+  const counts = {
+    people: 0,
+    peopleRefused: 0,
+    standing: 0,
+    standingRefused: 0,
+    sent: 0,
+    surprises: new Map<string, number>(),
+  };
+  const didPass = ({ kind, detail }: Outcome): boolean => {
+    if (kind === "passed") return true;
+    counts.surprises.set(detail, (counts.surprises.get(detail) ?? 0) + 1);
+    return false;
+  };
   const ask = (path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> =>
     outcomeOf(edge + path, headers, agent).catch((error: unknown): Outcome => ({
       kind: "else",
@@ -136,13 +157,12 @@ function createAsker({ edge, works, standing }: PropagationStage): Asker {
     },
     askAsPerson: async (turn) => {
       counts.people += 1;
-      const { kind } = await ask(works[turn % works.length]?.path ?? "/", PERSON);
-      if (kind !== "passed") counts.peopleRefused += 1;
+      if (!didPass(await ask(works[turn % works.length]?.path ?? "/", PERSON))) counts.peopleRefused += 1;
     },
     askForStanding: async (turn) => {
       const work = standing[turn % standing.length];
       counts.standing += 1;
-      if (work === undefined || (await askOnce(work)).kind !== "passed") counts.standingRefused += 1;
+      if (work === undefined || !didPass(await askOnce(work))) counts.standingRefused += 1;
     },
     close: () => agent.destroy(),
   };

@@ -130,6 +130,7 @@ function howOf({
     `a third licensed ones for works that stand (${standingRefused} of ${standing} not let through)`,
     "a third for works just taken back",
   ];
+  const surprises = [...result.surprises].map(([detail, count]) => ` ${count} got "${detail}".`).join("");
   const again = passedAgain > 0 ? ` ${passedAgain} passed, within the bound, after a first refusal.` : "";
-  return `One revocation every ${plan.everyMs} ms, each of one work on a consent of its own. Times are from sending it; each URL is asked for every ${plan.probeMs} ms until it is refused, and whatever passes after that counts. ${bounds[mishap]} The load: ${load.join(", ")}.${again}`;
+  return `One revocation every ${plan.everyMs} ms, each of one work on a consent of its own. Times are from sending it; each URL is asked for every ${plan.probeMs} ms until it is refused, and whatever passes after that counts. ${bounds[mishap]} The load: ${load.join(", ")}.${surprises}${again}`;
 }

@@ -138,6 +138,20 @@ test("a connection is held by one at a time, in the order of asking", async () =
   expect(order).toEqual(["holder", "first", "second"]);
 });
 
+test("ends when everybody who waits has been answered, and refuses whoever comes later", async () => {
+  const other = openEmbeddedPool(pglite, { types: pg.types, onPanic: (message) => void panics.push(message) });
+  const say = async (word: string): Promise<unknown> =>
+    (await other.forJobs.executeSql(`select '${word}' as said`)).rows;
+  const client = await other.forKysely.connect();
+  const answers = [say("waits"), say("too")];
+  const ended = other.end();
+  answers.push(say("meanwhile"));
+  client.release();
+  await ended;
+  expect(await Promise.all(answers)).toEqual([[{ said: "waits" }], [{ said: "too" }], [{ said: "meanwhile" }]]);
+  await expect(other.runScript("select 1")).rejects.toThrow("end");
+});
+
 test("a notice is heard once it is committed, on its channel, until nobody listens", async () => {
   const heard: string[] = [];
   const stop = await pool.listen("A channel", (payload) => void heard.push(payload));

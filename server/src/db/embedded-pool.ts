@@ -24,6 +24,7 @@ export interface EmbeddedPool {
   readonly runScript: (script: string) => Promise<void>;
   /** Hears what is notified on a channel; answers how to hear it no more. */
   readonly listen: (channel: string, onPayload: (payload: string) => void) => Promise<() => Promise<void>>;
+  /** Answers when everybody who waits has been answered; who asks from then on is refused. */
   readonly end: () => Promise<void>;
 }
 
@@ -86,7 +87,7 @@ export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions)
     },
     runScript: async (script) => void (await run(script)),
     listen,
-    end: () => pool.end(),
+    end: () => endOnceIdle(pool),
   };
 }
 
@@ -112,6 +113,17 @@ function poolOfOne(pglite: Embedded, options: EmbeddedPoolOptions): pg.Pool {
   return pool;
 }
 
+/** Ends it when whoever waits in line has had a turn: node-postgres would leave them without an answer. */
+async function endOnceIdle(pool: pg.Pool): Promise<void> {
+  for (;;) {
+    const client = await pool.connect();
+    const isLast = pool.waitingCount === 0;
+    const ended = isLast ? pool.end() : undefined;
+    client.release();
+    if (isLast) return ended;
+  }
+}
+
 function kyselyPool(pool: pg.Pool, prepared: PreparedStatements): PostgresPool {
   return {
     connect: async () => {
@@ -119,7 +131,7 @@ function kyselyPool(pool: pg.Pool, prepared: PreparedStatements): PostgresPool {
       const query = (text: string, values: readonly unknown[] = []) => prepared.ask(client, text, values);
       return { query: query as pg.PoolClient["query"], release: () => client.release() };
     },
-    end: () => pool.end(),
+    end: () => endOnceIdle(pool),
     options: pool.options,
   };
 }
