@@ -8,6 +8,7 @@ import {
   accept,
   refuse,
 } from "@licet/protocol";
+import { askTwice } from "./ask-twice.ts";
 import {
   KEYS_PATH,
   type Kind,
@@ -239,11 +240,12 @@ async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Questio
   // What the platform says is as old as the question (RFC 9111 section 4.2.3): it may have changed while the answer was on its way.
   const askedAtMs = ports.nowMs();
   try {
-    const response = await ports.fetch(`${address}${kind.path}`, {
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-      headers: etag === undefined ? {} : { "if-none-match": etag },
-    });
+    const signal = AbortSignal.timeout(timeoutMs);
+    const headers: Readonly<Record<string, string>> = etag === undefined ? {} : { "if-none-match": etag };
+    const response = await askTwice(
+      () => ports.fetch(`${address}${kind.path}`, { redirect: "manual", signal, headers }),
+      signal,
+    );
     const fetchedAtMs = askedAtMs - ageMsOf(response);
     const tags = response.headers.get("cache-tag") ?? undefined;
     if (response.status === 304 && held !== undefined && etag !== undefined)

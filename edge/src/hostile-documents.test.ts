@@ -1,6 +1,6 @@
 import { STATUS, contentStatusPath, sha256Hex } from "@licet/protocol";
 import { describe, expect, test } from "vitest";
-import { PLACES, type TestPlatform, WORK_URL, now } from "./testing/test-platform.ts";
+import { PLACES, type TestPlatform, WORK, WORK_URL, now } from "./testing/test-platform.ts";
 import type { StagedAnswer } from "./testing/stage.ts";
 import { GPTBOT, PERSON, type World, openWorld, outcomeOf } from "./testing/world.ts";
 
@@ -100,6 +100,30 @@ describe("documents that are not the platform's", () => {
     await world.platform.publish({ [CONTENT]: { status: 404 } });
     await expectLicensed(world, { status: 403, code: "license_not_for_work" });
     expect(outcomeOf(await world.ask([GPTBOT]))).toEqual({ status: 402, code: "license_required" });
+  });
+});
+
+describe("a connection that ends before the answer", () => {
+  test.each([LIST, KEYS, CONTENT])("is none, and %s is asked for once more", async (path) => {
+    const world = await openWorld();
+    await expectLicensed(world, PASSES);
+    await world.platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 2 });
+    await world.platform.publish({ [path]: { hangsUp: "once" } });
+    await expectLicensed(world, REVOKED);
+  });
+
+  test("is none of the site's, which is asked once more for what changes nothing", async () => {
+    const world = await openWorld();
+    const statusOf = (method: string): Promise<number> =>
+      world.edge.ask({ method, target: WORK, headers: [PERSON] }).then(
+        ({ status }) => status,
+        () => 502,
+      );
+    for (const method of ["GET", "POST"]) {
+      expect([method, await statusOf(method)]).toEqual([method, 200]);
+      await world.site.answer({ [WORK]: { hangsUp: "once" } });
+      expect([method, await statusOf(method)]).toEqual([method, method === "POST" ? 502 : 200]);
+    }
   });
 });
 

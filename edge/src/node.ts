@@ -15,6 +15,7 @@ import { type AddressInfo, BlockList, isIPv6 } from "node:net";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { refusalResponse } from "./answers.ts";
+import { SAFE_METHODS } from "./ask-twice.ts";
 import type { EdgeConfig } from "./config.ts";
 import { type Edge, type Pass, type Verdict, createEdge } from "./edge.ts";
 import { type Sender, clientOf, headersForSite, headersOfAnswer } from "./handed-headers.ts";
@@ -246,9 +247,6 @@ async function forward(proxy: Proxy, asked: Asked, { response, verdict }: Passin
   await turn.begins;
   if (!response.destroyed) await handOn(proxy, asked, { response, verdict });
 }
-
-/** What may be asked again where no answer came: it changes nothing, and nothing of it was used up. */
-const SAFE_METHODS: readonly (string | undefined)[] = ["GET", "HEAD", "OPTIONS"];
 
 async function handOn(proxy: Proxy, asked: Asked, passing: Passing): Promise<void> {
   const { response, verdict } = passing;

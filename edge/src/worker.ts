@@ -1,5 +1,6 @@
 import { EDGE_REFRESH_PATH, checkPublicUrl, refuse, sha256Hex, accept } from "@licet/protocol";
 import { refusalResponse } from "./answers.ts";
+import { SAFE_METHODS, askTwice } from "./ask-twice.ts";
 import { type EdgeConfig, type Settings, readEdgeConfig } from "./config.ts";
 import { type Edge, type EdgeMemory, type Pass, createEdge, createEdgeMemory } from "./edge.ts";
 import { STANDS_BESIDE, namesOtherAddress, saysWhoSent } from "./handed-headers.ts";
@@ -212,7 +213,9 @@ async function askUpstream(request: Request, env: Env, { removeFromRequest, hold
   const { pathname, search } = new URL(request.url);
   const upstream = env["LICET_EDGE_UPSTREAM"] || undefined;
   const target = upstream === undefined ? request.url : `${upstream}${pathname}${search}`;
-  return fetch(new Request(target, new Request(request, { headers, redirect: "manual" })));
+  const ask = (): Promise<Response> =>
+    fetch(new Request(target, new Request(request, { headers, redirect: "manual" })));
+  return request.body === null && SAFE_METHODS.includes(request.method) ? askTwice(ask) : ask();
 }
 
 function withHeaders(response: Response, added: readonly (readonly [string, string])[]): Response {

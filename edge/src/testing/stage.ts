@@ -13,7 +13,8 @@ export interface StagedAnswer {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly delayMs?: number;
-  readonly hangsUp?: boolean;
+  /** The connection is closed without an answer: always, or once, and from then on the answer is what it was before. */
+  readonly hangsUp?: boolean | "once";
 }
 
 export interface SentRequest {

@@ -54,7 +54,8 @@ async function direct(stands: Map<number, Stand>, request: IncomingMessage, resp
     response.writeHead(404).end();
   } else if (request.method === "PUT") {
     const answers = JSON.parse(await readAll(request)) as Readonly<Record<string, StagedAnswer>>;
-    for (const [path, answer] of Object.entries(answers)) stand.answers.set(path, answer);
+    for (const [path, answer] of Object.entries(answers))
+      stand.answers.set(path, answer.hangsUp === "once" ? { ...answerTo(stand.answers, path), ...answer } : answer);
     response.end();
   } else if (request.method === "DELETE") {
     stand.server.close();
@@ -103,6 +104,10 @@ function openStand(): Stand {
   return { server, answers, requests };
 }
 
+function answerTo(answers: Stand["answers"], path: string): StagedAnswer {
+  return answers.get(path) ?? answers.get(ANYTHING) ?? { status: 404 };
+}
+
 async function answerAs(
   request: IncomingMessage,
   response: ServerResponse,
@@ -114,9 +119,10 @@ async function answerAs(
     rawHeaders[2 * at + 1] ?? "",
   ]);
   requests.push({ method, url, headers, body: await readAll(request) });
-  const answer = answers.get(url) ?? answers.get(ANYTHING) ?? { status: 404 };
+  const answer = answerTo(answers, url);
   if (answer.delayMs !== undefined) await wait(answer.delayMs);
-  if (answer.hangsUp === true) {
+  if (answer.hangsUp === "once") answers.set(url, { ...answer, hangsUp: false });
+  if (answer.hangsUp === true || answer.hangsUp === "once") {
     response.destroy();
     return;
   }
