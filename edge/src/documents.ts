@@ -142,8 +142,12 @@ async function readBy<T>(reader: Reader, kind: Kind<T>): Promise<DocumentFact<T>
     return fact;
   }
   const attempt = await asking;
-  if (attempt.kind === "held") return factOf(reader, kind, attempt.held);
-  return fact?.state === "known" ? fact : { state: "missing", detail: attempt.detail };
+  const answered: DocumentFact<T> =
+    attempt.kind === "held" ? await factOf(reader, kind, attempt.held) : { state: "missing", detail: attempt.detail };
+  if (answered.state !== "missing") return answered;
+  // Another request may have brought a newer one meanwhile: what came, or was held, has then fallen behind it.
+  const { fact: standing } = await readCopy(reader, kind);
+  return standing?.state === "known" ? standing : answered;
 }
 
 interface Copy<T> {
