@@ -30,6 +30,8 @@ const KEYS_RETRY_MS = 1_000;
 /** `seq` numbers that are remembered, so that an older document is known as one. */
 const MAX_SEQS = 100_000;
 const MAX_RECENT = 10_000;
+/** An unpacked status list is a quarter of a megabyte, and an isolate has 128. */
+const MAX_JUDGED = 100;
 
 /** What is known of a document now. */
 export type DocumentFact<T> =
@@ -67,11 +69,19 @@ export const KEY_REFUSALS: readonly RefusalCode[] = ["key_unknown", "signature_m
 /** What the keys themselves are judged by: nothing but their own signature and where they come from. */
 const NO_KEYS: KeySet = { iss: "", seq: 0, keys: [] };
 
+/** What certain bytes came to, by certain keys. */
+interface Judgement {
+  readonly keys: KeySet;
+  readonly fact: Verified<unknown>;
+}
+
 /** What an isolate may remember between requests: nothing of it says that something may be used. */
 export interface ReaderMemory {
   /** Copies that were looked at a moment ago, so that one request does not ask the cache ten times. */
   readonly recent: RecentCopies;
-  readonly verified: WeakMap<HeldDocument, { readonly keys: KeySet; readonly fact: Verified<unknown> }>;
+  readonly verified: WeakMap<HeldDocument, Judgement>;
+  /** The same for the newest bytes of a path, so that requests which each fetched them do not each verify them. */
+  readonly judged: LimitedMap<Judgement & { readonly text: string }>;
   /** The highest `seq` that was seen of a path: knowledge that only refuses. */
   readonly seqs: LimitedMap<number>;
   readonly retryAtMs: LimitedMap<number>;
@@ -83,6 +93,7 @@ export function createReaderMemory(): ReaderMemory {
   return {
     recent: createLimitedMap(MAX_RECENT),
     verified: new WeakMap(),
+    judged: createLimitedMap(MAX_JUDGED),
     seqs: createLimitedMap(MAX_SEQS),
     retryAtMs: createLimitedMap(MAX_RECENT),
     generations: createLimitedMap(MAX_SEQS),
@@ -176,14 +187,20 @@ async function factOf<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Pro
     : { state: "missing", detail: `${kind.path}: expected a document that is still trusted` };
 }
 
-/** A copy is verified once for as long as it is held and the keys are the same. The keys are verified with themselves. */
+/** The same bytes are verified once for as long as the keys are the same. The keys are verified with themselves. */
 async function verifyCopy<T>(reader: Reader, kind: Kind<T>, held: HeldDocument): Promise<Result<Verified<T>>> {
   const keys = kind.path === KEYS_PATH ? NO_KEYS : await keysNow(reader);
-  const known = reader.verified.get(held);
-  if (known?.keys === keys) return takeSeq(reader, kind.path, known.fact as Verified<T>);
+  const judged = reader.judged.get(kind.path);
+  const known = reader.verified.get(held) ?? (judged?.text === held.text ? judged : undefined);
+  if (known?.keys === keys) {
+    reader.verified.set(held, known);
+    return takeSeq(reader, kind.path, known.fact as Verified<T>);
+  }
   const verified = await kind.verify(held.text, keys, Math.floor(reader.ports.nowMs() / 1_000));
   if (!verified.ok) return verified;
-  reader.verified.set(held, { keys, fact: verified.value });
+  const judgement = { keys, fact: verified.value, text: held.text };
+  reader.verified.set(held, judgement);
+  reader.judged.set(kind.path, judgement);
   return takeSeq(reader, kind.path, verified.value);
 }
 

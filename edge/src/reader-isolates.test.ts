@@ -1,5 +1,5 @@
 import { STATUS, statusAt } from "@licet/protocol";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { createDocumentReader, createReaderMemory } from "./documents.ts";
 import { memoryDocuments } from "./memory.ts";
 import type { DocumentCache } from "./ports.ts";
@@ -75,6 +75,23 @@ test("an isolate that asks in vain does not go on with the copy it had when anot
   await platform.publishList(REVOKED, { seq: 2 });
   expect(await early()).toBe(STATUS.revoked);
   expect(await asking).toBe(STATUS.revoked);
+});
+
+test("the same bytes are verified once, and others by themselves", async () => {
+  const platform = await openPlatform();
+  const ask = openIsolate(platform, memoryDocuments());
+  const verify = vi.spyOn(crypto.subtle, "verify");
+  onTestFinished(() => verify.mockRestore());
+  for (let time = 0; time < 5; time += 1) expect(await ask()).toBe(STATUS.valid);
+  // The keys, and the list.
+  expect(verify).toHaveBeenCalledTimes(2);
+  await platform.publishList(REVOKED, { seq: 2 });
+  expect(await ask()).toBe(STATUS.revoked);
+  expect(verify).toHaveBeenCalledTimes(3);
+  await platform.publishList(REVOKED, { seq: 2, signer: "stranger" });
+  expect(await ask()).toBe(STATUS.revoked);
+  await platform.publishKeys({ seq: 2 });
+  expect(await ask()).toBe(STATUS.revoked);
 });
 
 test("an isolate that has seen a list in the cache takes no older one from anywhere", async () => {
