@@ -47,6 +47,7 @@ export interface LoadCounts {
 const MAX_UNDER_WAY = 100;
 const REQUEST_TIMEOUT_MS = 15_000;
 const MAX_DETAIL = 300;
+const MAX_SURPRISE = 100;
 /** Of the works that were taken back the newest are asked for: an old copy of one would show there. */
 const NEWEST = 50;
 const PERSON = { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0" };
@@ -136,7 +137,9 @@ function createAsker({ edge, works, standing }: PropagationStage): Asker {
   };
   const didPass = ({ kind, detail }: Outcome): boolean => {
     if (kind === "passed") return true;
-    counts.surprises.set(detail, (counts.surprises.get(detail) ?? 0) + 1);
+    const code = /"code":"([a-z_]+)"/.exec(detail)?.[1];
+    const surprise = code === undefined ? detail.slice(0, MAX_SURPRISE) : `${detail.slice(0, 3)} ${code}`;
+    counts.surprises.set(surprise, (counts.surprises.get(surprise) ?? 0) + 1);
     return false;
   };
   const ask = (path: string, headers: Readonly<Record<string, string>>): Promise<Outcome> =>

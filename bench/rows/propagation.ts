@@ -7,6 +7,8 @@ const TTL_SECONDS = 2;
 const ENDPOINTS = 1_000;
 /** Of the rate that was meant so much must have been sent, or nothing was shown. */
 const KEPT_UP = 0.9;
+/** Kinds of answers that were not meant, the most frequent ones. */
+const MAX_SURPRISES = 5;
 /** Nothing takes longer, the setting up included; then it is given up. */
 const MAX_VARIANT_MS = 900_000;
 
@@ -130,7 +132,11 @@ function howOf({
     `a third licensed ones for works that stand (${standingRefused} of ${standing} not let through)`,
     "a third for works just taken back",
   ];
-  const surprises = [...result.surprises].map(([detail, count]) => ` ${count} got "${detail}".`).join("");
+  const surprises = [...result.surprises]
+    .toSorted(([, one], [, other]) => other - one)
+    .slice(0, MAX_SURPRISES)
+    .map(([surprise, count]) => ` ${count} got ${surprise}.`)
+    .join("");
   const again = passedAgain > 0 ? ` ${passedAgain} passed, within the bound, after a first refusal.` : "";
   return `One revocation every ${plan.everyMs} ms, each of one work on a consent of its own. Times are from sending it; each URL is asked for every ${plan.probeMs} ms until it is refused, and whatever passes after that counts. ${bounds[mishap]} The load: ${load.join(", ")}.${surprises}${again}`;
 }

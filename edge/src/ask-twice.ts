@@ -4,13 +4,12 @@ export const SAFE_METHODS: readonly (string | undefined)[] = ["GET", "HEAD", "OP
 /**
  * Asks once more when the first time no answer came: a connection that was kept open may be closed
  * by the other side just as it is used (RFC 9112 section 9.3.1), and `fetch` does not say whether it
- * was that. Only for what may be asked twice; what `signal` gave up is not asked again.
+ * was that. Only for what may be asked twice. One signal for both ends both.
  */
-export async function askTwice(ask: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
+export async function askTwice(ask: () => Promise<Response>): Promise<Response> {
   try {
     return await ask();
-  } catch (error) {
-    if (signal?.aborted === true) throw error;
+  } catch {
     return ask();
   }
 }

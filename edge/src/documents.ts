@@ -263,9 +263,8 @@ async function fetchDocument<T>(reader: Reader, kind: Kind<T>, { held }: Questio
   try {
     const signal = AbortSignal.timeout(timeoutMs);
     const headers: Readonly<Record<string, string>> = etag === undefined ? {} : { "if-none-match": etag };
-    const response = await askTwice(
-      () => ports.fetch(`${address}${kind.path}`, { redirect: "manual", signal, headers }),
-      signal,
+    const response = await askTwice(() =>
+      ports.fetch(`${address}${kind.path}`, { redirect: "manual", signal, headers }),
     );
     const fetchedAtMs = askedAtMs - ageMsOf(response);
     const tags = response.headers.get("cache-tag") ?? undefined;

@@ -106,9 +106,22 @@ describe("documents that are not the platform's", () => {
 describe("a connection that ends before the answer", () => {
   test.each([LIST, KEYS, CONTENT])("is none, and %s is asked for once more", async (path) => {
     const world = await openWorld();
+    const asksOf = async (): Promise<number> => {
+      const before = (await world.platform.stand.requests()).length;
+      await world.ask([await world.bearing()]);
+      return (await world.platform.stand.requests()).slice(before).filter(({ url }) => url === path).length;
+    };
+    await asksOf();
+    const usual = await asksOf();
+    await world.platform.publish({ [path]: { hangsUp: "once" } });
+    expect(await asksOf()).toBe(usual + 1);
+  });
+
+  test("leaves no copy standing that a newer one replaces", async () => {
+    const world = await openWorld();
     await expectLicensed(world, PASSES);
     await world.platform.publishList({ [PLACES.consent]: STATUS.revoked }, { seq: 2 });
-    await world.platform.publish({ [path]: { hangsUp: "once" } });
+    await world.platform.publish({ [LIST]: { hangsUp: "once" } });
     await expectLicensed(world, REVOKED);
   });
 

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { SHORT_LIVED } from "../../../test/fixtures/child-process.ts";
 import { type Environment, readSettings } from "../settings.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
-/** A command lives for seconds: compiling the embedded database's code once more to run faster takes longer than it saves. */
-const NODE_ARGS = ["--liftoff-only", "--conditions=@licet/source"];
+const NODE_ARGS = [...SHORT_LIVED, "--conditions=@licet/source"];
 
 /** Starts the command line as a person would, without any setting of ours in its environment. */
 export function startLicet(args: readonly string[], environment: Environment = {}): ChildProcess {

@@ -14,7 +14,7 @@ export async function orderStatuses(db: Db, datasetId: string, nowMs: number): P
            ordered_at_ms = excluded.ordered_at_ms`.execute(db);
 }
 
-/** Takes the oldest order that nobody works on; undefined when there is none. */
+/** Takes the order that waits longest for somebody to work on it, one that failed since then; undefined when there is none. */
 export async function claimOrder(
   db: Db,
   { nowMs, leaseUntilMs }: { readonly nowMs: number; readonly leaseUntilMs: number },
@@ -24,7 +24,7 @@ export async function claimOrder(
        set lease_until_ms = ${leaseUntilMs}
      where dataset_id = (select dataset_id from content_status_order
                           where lease_until_ms <= ${nowMs}
-                          order by ordered_at_ms limit 1 for update skip locked)
+                          order by greatest(ordered_at_ms, lease_until_ms) limit 1 for update skip locked)
     returning *`.execute(db);
   return rows[0];
 }

@@ -1,6 +1,6 @@
 import { type ContentStatus, contentStatusPath, normaliseContentUrl, verifyContentStatus } from "@licet/protocol";
 import { sql } from "kysely";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   enrolCreator,
   expectStatus,
@@ -11,6 +11,7 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import { datasetBody, readKeys, registerWorks } from "../../../test/fixtures/datasets.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
+import { claimOrder, orderStatuses, releaseOrder } from "./content-status-store.ts";
 
 const platform = await startPlatform({ compactionSeconds: undefined });
 const { db } = platform.server.ctx;
@@ -196,13 +197,62 @@ describe("an order to render", () => {
     await sql`
       create trigger refuse_address before insert on content_status for each row
         when (new.url = '${sql.raw(fails)}') execute function refuse_address()`.execute(db);
+    const mend = () => sql`drop function if exists refuse_address cascade`.execute(db);
+    onTestFinished(async () => void (await mend()));
     await publishedWork(fails);
     await publishedWork(works);
     await expect.poll(async () => (await platform.anonymous.get(pathOf(works))).status, { timeout: 30_000 }).toBe(200);
     expectStatus(await platform.anonymous.get(pathOf(fails)), 404);
-    await sql`drop function refuse_address cascade`.execute(db);
+    await mend();
     expect((await statusOf(fails)).grants).toHaveLength(1);
   });
+});
+
+test("orders come in turn, one that failed behind those that have waited since", async () => {
+  const { datasetId: failed } = await publishedWork();
+  const { datasetId: waits } = await publishedWork();
+  await rendered();
+  const nowMs = platform.clock.nowMs();
+  const undone = new Error("undone");
+  const claimed: (string | undefined)[] = [];
+  const claiming = db.transaction().execute(async (trx) => {
+    await trx
+      .insertInto("content_status_order")
+      .values([
+        { dataset_id: failed, ordered_at_ms: nowMs - 60_000, lease_until_ms: nowMs - 1 },
+        { dataset_id: waits, ordered_at_ms: nowMs - 2 },
+      ])
+      .execute();
+    for (let time = 0; time < 3; time += 1)
+      claimed.push((await claimOrder(trx, { nowMs, leaseUntilMs: nowMs + 1 }))?.dataset_id);
+    throw undone;
+  });
+  await expect(claiming).rejects.toBe(undone);
+  expect(claimed).toEqual([waits, failed, undefined]);
+});
+
+test("an order that is let go by whoever held an older one of the same dataset stays held", async () => {
+  const { datasetId } = await publishedWork();
+  await rendered();
+  const nowMs = platform.clock.nowMs();
+  const undone = new Error("undone");
+  const leases: (number | undefined)[] = [];
+  const releasing = db.transaction().execute(async (trx) => {
+    await orderStatuses(trx, datasetId, nowMs);
+    const lease = { nowMs, leaseUntilMs: nowMs + 60_000 };
+    const older = await claimOrder(trx, lease);
+    await orderStatuses(trx, datasetId, nowMs);
+    const newer = await claimOrder(trx, lease);
+    for (const order of [older, newer]) {
+      if (order === undefined) throw new Error("expected an order");
+      await releaseOrder(trx, order);
+      const row = await trx.selectFrom("content_status_order").select("lease_until_ms").executeTakeFirst();
+      leases.push(row?.lease_until_ms);
+    }
+    throw undone;
+  });
+  await expect(releasing).rejects.toBe(undone);
+  expect(leases).toEqual([nowMs + 60_000, 0]);
 });
 
 describe("a large dataset", () => {

@@ -56,34 +56,44 @@ export async function followWithStatuses(ctx: Context, eventId: string): Promise
 /**
  * Renders what was ordered, step by step: each is committed with how far it is, so that a crash loses
  * no more than one. Servers that do it at once take different datasets. Between two steps it rests
- * for as long as the last one took, so that it never takes more than half of a processor.
+ * for as long as the last one took, so that it never takes more than half of a processor. Throws, once
+ * it went on with the others, when some could not be rendered.
  */
 export async function renderOrderedStatuses(ctx: Context, signal: AbortSignal): Promise<void> {
+  let failed = 0;
   while (!signal.aborted) {
     const nowMs = ctx.clock.nowMs();
     const order = await claimOrder(ctx.db, { nowMs, leaseUntilMs: nowMs + LEASE_MS });
-    if (order === undefined) return;
-    await renderOrder(ctx, order, signal);
+    if (order === undefined) break;
+    if (!(await renderOrder(ctx, order, signal))) failed += 1;
   }
+  if (failed > 0) throw new Error(`the content statuses of ${failed} datasets were not rendered`);
 }
 
-async function renderOrder(ctx: Context, claimed: StatusOrder, signal: AbortSignal): Promise<void> {
+/** Answers false when a step failed: then the order waits, and comes again. */
+async function renderOrder(ctx: Context, claimed: StatusOrder, signal: AbortSignal): Promise<boolean> {
   let order: StatusOrder | undefined = claimed;
   while (order !== undefined) {
-    if (signal.aborted) return releaseOrder(ctx.db, order);
-    const startedMs = performance.now();
     const step: StatusOrder = order;
+    if (signal.aborted) {
+      await releaseOrder(ctx.db, step);
+      return true;
+    }
+    const startedMs = performance.now();
     try {
       const next: Result<StatusOrder | undefined> = await writeFact(ctx, (fact) => renderStep(fact, step));
       order = next.ok ? next.value : undefined;
     } catch (error) {
       const { dataset_id } = step;
       ctx.log.error({ dataset_id, error: String(error) }, "content statuses were not rendered and will be tried again");
-      return releaseOrder(ctx.db, step, ctx.clock.nowMs() + PAUSE_MS);
+      await releaseOrder(ctx.db, step, ctx.clock.nowMs() + PAUSE_MS);
+      return false;
+    } finally {
+      const tookMs = performance.now() - startedMs;
+      await new Promise((resolve) => setTimeout(resolve, tookMs));
     }
-    const tookMs = performance.now() - startedMs;
-    await new Promise((resolve) => setTimeout(resolve, tookMs));
   }
+  return true;
 }
 
 /** Answers the order as it goes on; undefined when it is done, or no longer ours. */

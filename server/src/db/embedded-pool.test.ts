@@ -75,8 +75,8 @@ describe("a statement", () => {
   });
 
   test("leaves nothing of its answer behind", async () => {
-    // Whatever is kept of 500 such answers is 25 MB at least.
-    const read = () => ask("select repeat('x', 1000) as t from generate_series(1, $1)", [50]);
+    // Whatever is kept of 500 such answers is 75 MB at least; what else runs in this process may hold some more or less.
+    const read = () => ask("select repeat('x', 3000) as t from generate_series(1, $1)", [50]);
     const heldBytes = (): number => {
       collectGarbage();
       const { heapUsed, arrayBuffers } = process.memoryUsage();
@@ -85,7 +85,7 @@ describe("a statement", () => {
     await read();
     const before = heldBytes();
     for (let time = 0; time < 500; time += 1) expect(await read()).toHaveLength(50);
-    expect(heldBytes() - before).toBeLessThan(10_000_000);
+    expect(heldBytes() - before).toBeLessThan(40_000_000);
   });
 
   test("that came after the most that are kept prepared is answered like the others, each time", async () => {
@@ -138,18 +138,19 @@ test("a connection is held by one at a time, in the order of asking", async () =
   expect(order).toEqual(["holder", "first", "second"]);
 });
 
-test("ends when everybody who waits has been answered, and refuses whoever comes later", async () => {
+test("ends once everybody who waits has been answered, and refuses whoever comes later", async () => {
   const other = openEmbeddedPool(pglite, { types: pg.types, onPanic: (message) => void panics.push(message) });
   const say = async (word: string): Promise<unknown> =>
     (await other.forJobs.executeSql(`select '${word}' as said`)).rows;
   const client = await other.forKysely.connect();
   const answers = [say("waits"), say("too")];
-  const ended = other.end();
-  answers.push(say("meanwhile"));
+  const ended = [other.end(), other.end()];
+  await expect(say("late")).rejects.toThrow("closed");
   client.release();
-  await ended;
-  expect(await Promise.all(answers)).toEqual([[{ said: "waits" }], [{ said: "too" }], [{ said: "meanwhile" }]]);
-  await expect(other.runScript("select 1")).rejects.toThrow("end");
+  await Promise.all(ended);
+  expect(await Promise.all(answers)).toEqual([[{ said: "waits" }], [{ said: "too" }]]);
+  await expect(other.forKysely.connect()).rejects.toThrow("closed");
+  await other.end();
 });
 
 test("a notice is heard once it is committed, on its channel, until nobody listens", async () => {

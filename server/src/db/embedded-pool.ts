@@ -42,9 +42,15 @@ interface EmbeddedPoolOptions {
 export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions): EmbeddedPool {
   const pool = poolOfOne(pglite, options);
   const prepared = preparedStatements();
+  let ended: Promise<void> | undefined;
+  const end = (): Promise<void> => (ended ??= endInTurn(pool));
+  const connect = async (): Promise<pg.PoolClient> => {
+    if (ended !== undefined) throw new Error("the embedded database is closed");
+    return pool.connect();
+  };
 
   const alone = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
-    const client = await pool.connect();
+    const client = await connect();
     try {
       return await work(client);
     } finally {
@@ -76,7 +82,7 @@ export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions)
     });
 
   return {
-    forKysely: kyselyPool(pool, prepared),
+    forKysely: kyselyPool({ connect, end, options: pool.options }, prepared),
     forJobs: {
       executeSql: async (text, values) => ({ rows: [await run(text, values)].flat().flatMap(({ rows }) => rows) }),
       listen: async (channel, onNotification, onReconnect) => {
@@ -87,7 +93,7 @@ export function openEmbeddedPool(pglite: Embedded, options: EmbeddedPoolOptions)
     },
     runScript: async (script) => void (await run(script)),
     listen,
-    end: () => endOnceIdle(pool),
+    end,
   };
 }
 
@@ -113,26 +119,29 @@ function poolOfOne(pglite: Embedded, options: EmbeddedPoolOptions): pg.Pool {
   return pool;
 }
 
-/** Ends it when whoever waits in line has had a turn: node-postgres would leave them without an answer. */
-async function endOnceIdle(pool: pg.Pool): Promise<void> {
-  for (;;) {
-    const client = await pool.connect();
-    const isLast = pool.waitingCount === 0;
-    const ended = isLast ? pool.end() : undefined;
-    client.release();
-    if (isLast) return ended;
-  }
+/** Ends it behind whoever waits in line: node-postgres would leave them without an answer. */
+async function endInTurn(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect();
+  const ended = pool.end();
+  client.release();
+  return ended;
 }
 
-function kyselyPool(pool: pg.Pool, prepared: PreparedStatements): PostgresPool {
+interface OwnPool {
+  readonly connect: () => Promise<pg.PoolClient>;
+  readonly end: () => Promise<void>;
+  readonly options: pg.Pool["options"];
+}
+
+function kyselyPool({ connect, end, options }: OwnPool, prepared: PreparedStatements): PostgresPool {
   return {
     connect: async () => {
-      const client = await pool.connect();
+      const client = await connect();
       const query = (text: string, values: readonly unknown[] = []) => prepared.ask(client, text, values);
       return { query: query as pg.PoolClient["query"], release: () => client.release() };
     },
-    end: () => endOnceIdle(pool),
-    options: pool.options,
+    end,
+    options,
   };
 }
 
