@@ -14,10 +14,13 @@ import { type BenchSettings, type Row, digits, median, ratioOf } from "../row.ts
 const DATASETS = 5_000;
 /** Each dataset has its status and its manifest. */
 const DOCUMENTS_PER_DATASET = 2;
+/** Others, such as content statuses, are good for longer than the half-life of these. */
+const MEASURED = ["dataset-status", "current-manifest"];
 const ROUNDS = 3;
 const HALF_LIFE_SECONDS = 151;
 const BUDGET_MS = 2_000;
 const POLL_MS = 100;
+const PATIENCE_MS = 120_000;
 const TYPICAL_BYTES = 1_500;
 
 /** The processor's time for signing all status documents again. The server runs in this process, so that a clock can be moved. */
@@ -46,13 +49,24 @@ async function measureOn({ isQuick, postgresUrl, note }: BenchSettings): Promise
     const { db } = server.ctx;
     await copyDataset(db, dataset_id, datasets - 1);
     const countOld = async (before: number): Promise<number> =>
-      (await db.selectFrom("document").select("path").where("checked_at", "<", before).execute()).length;
+      (
+        await db
+          .selectFrom("document")
+          .select("path")
+          .where("kind", "in", MEASURED)
+          .where("checked_at", "<", before)
+          .execute()
+      ).length;
     const samples = { ours: [] as number[], baseline: [] as number[] };
     for (let round = 0; round < (isQuick ? 1 : ROUNDS); round += 1) {
       const startedAt = process.cpuUsage();
       clock.advance(HALF_LIFE_SECONDS);
       const now = Math.floor(clock.nowMs() / 1_000);
-      while ((await countOld(now)) > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      const untilMs = performance.now() + PATIENCE_MS;
+      for (let old = await countOld(now); old > 0; old = await countOld(now)) {
+        if (performance.now() > untilMs) throw new Error(`expected all to be signed again, ${old} were not`);
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
       samples.ours.push(millisecondsSince(startedAt));
       const baselineAt = process.cpuUsage();
       signBare(datasets * DOCUMENTS_PER_DATASET);
