@@ -85,7 +85,7 @@ describe("a statement", () => {
     await read();
     const before = heldBytes();
     for (let time = 0; time < 500; time += 1) expect(await read()).toHaveLength(50);
-    expect(heldBytes() - before).toBeLessThan(40_000_000);
+    expect(heldBytes() - before).toBeLessThan(30_000_000);
   });
 
   test("that came after the most that are kept prepared is answered like the others, each time", async () => {
