@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { type Result, accept, refuse } from "@licet/protocol";
+import { accept } from "@licet/protocol";
 import type { Context } from "../context.ts";
 import { type Api, defineRoute, jsonAnswer, jsonBody, unwrap } from "../http/api.ts";
 import {
@@ -15,6 +15,7 @@ import { PAYOUT_ADAPTERS } from "./adapters.ts";
 import { type BatchPlan, MAX_PAYOUTS, createBatch, previewBatch } from "./create-batch.ts";
 import { currencySchema } from "./payout-details.ts";
 import { listBatches, readBatch } from "./read-payouts.ts";
+import { receiveStripeEvent } from "./receive-stripe-event.ts";
 import { settleBatch } from "./settle-batch.ts";
 
 const tags = ["payouts"];
@@ -205,18 +206,6 @@ function addSettlementRoute(api: Api, ctx: Context): void {
 /** Stripe's own events are a few kilobytes. */
 const MAX_EVENT_BYTES = 262_144;
 
-/** Refuses `not_found` where Stripe is not set up, and what `receiveStripeEvent` refuses. */
-async function takeStripeEvent(
-  ctx: Context,
-  event: { readonly body: string; readonly signature: string | undefined },
-): Promise<Result<{ readonly isNew: boolean }>> {
-  const secret = ctx.config.payments.stripe?.webhookSecret;
-  if (secret === undefined) return refuse("not_found", "Stripe's webhooks are not set up here");
-  // Stripe's library is large, and most servers never need it.
-  const { receiveStripeEvent } = await import("./receive-stripe-event.ts");
-  return receiveStripeEvent(ctx, { ...event, secret });
-}
-
 function addStripeRoute(api: Api, ctx: Context): void {
   api.openapi(
     defineRoute(
@@ -233,7 +222,7 @@ function addStripeRoute(api: Api, ctx: Context): void {
     ),
     async (c) => {
       const event = { body: await c.req.text(), signature: c.req.header("stripe-signature") };
-      const { isNew } = unwrap(await takeStripeEvent(ctx, event));
+      const { isNew } = unwrap(await receiveStripeEvent(ctx, event));
       return c.json(unwrap(accept({ received: true, is_new: isNew })), 200);
     },
   );

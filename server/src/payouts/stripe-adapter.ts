@@ -3,8 +3,8 @@ import { Stripe } from "stripe";
 import type { Context } from "../context.ts";
 import { attemptError } from "../jobs/attempt-error.ts";
 import type { StripeSettings } from "../payment-config.ts";
-import { microsPerMinorUnit } from "./payable-amount.ts";
 import type { Absent, PayoutAdapter, PayoutDestination, PayoutOrder, PayoutOutcome } from "./payout-adapter.ts";
+import { minorUnitsOf, outcomeOf } from "./stripe-transfer.ts";
 
 /** Longer than the one way out gives any request. */
 const TIMEOUT_MS = 20_000;
@@ -106,25 +106,6 @@ async function findTransfer(stripe: Stripe, order: PayoutOrder): Promise<PayoutO
     // Whatever is wrong with the question, it is no answer about the payout.
     return outcome.kind === "failed" ? { kind: "unclear", reason: outcome.reason } : outcome;
   }
-}
-
-/** What a transfer, as it is now, says of its payout. */
-export function outcomeOf(
-  order: Pick<PayoutOrder, "payoutId" | "currency" | "amountMicros">,
-  { id, amount, amount_reversed, currency }: Pick<Stripe.Transfer, "id" | "amount" | "amount_reversed" | "currency">,
-): PayoutOutcome {
-  const factor = microsPerMinorUnit(order.currency);
-  if (BigInt(amount) * factor !== order.amountMicros || currency.toUpperCase() !== order.currency)
-    return {
-      kind: "unclear",
-      reason: `expected a transfer of ${minorUnitsOf(order)} ${order.currency}, got ${id} of ${amount} ${currency}`,
-    };
-  return { kind: "paid", externalId: id, returnedMicros: BigInt(amount_reversed) * factor };
-}
-
-function minorUnitsOf({ amountMicros, currency }: Pick<PayoutOrder, "amountMicros" | "currency">): number | undefined {
-  const units = amountMicros / microsPerMinorUnit(currency);
-  return units <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(units) : undefined;
 }
 
 /** Only what Stripe says of this very payout ends it; whatever else went wrong leaves it open. */
