@@ -310,6 +310,7 @@ interface ReceiptPullTable {
   failures: Generated<number>;
   next_at_ms: number;
   refusals: Generated<string>;
+  lease_until_ms: Generated<number>;
 }
 
 interface UpstreamTable {

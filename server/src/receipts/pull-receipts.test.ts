@@ -1,4 +1,5 @@
 import type { JsonObject } from "@licet/protocol";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import {
   enrolCreator,
@@ -12,7 +13,7 @@ import {
 } from "../../../test/fixtures/actors.ts";
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { licenseFor, receiptContent, signAnyReceipt } from "../../../test/fixtures/receipts.ts";
-import { startSink } from "../../../test/fixtures/webhook-sink.ts";
+import { type ReceivedRequest, type Reply, startSink } from "../../../test/fixtures/webhook-sink.ts";
 import { pullDueReceipts } from "./pull-receipts.ts";
 
 const sink = await startSink();
@@ -36,14 +37,15 @@ async function askable() {
   const kept: unknown[] = [];
   const asked: (string | null)[] = [];
   const list = `${path}/api/v1/usage-receipts`;
-  sink.reply(list, (request) => {
+  const answerPage = (request: ReceivedRequest): Reply => {
     const query = new URLSearchParams(request.path.slice(list.length + 1));
     if (request.headers["authorization"] !== `Bearer ${PLATFORM_TOKEN}`) return { status: 401 };
     const after = Number(query.get("after") ?? 0);
     asked.push(query.get("after"));
     const next = after + 2 < kept.length ? String(after + 2) : null;
     return { status: 200, body: JSON.stringify({ receipts: kept.slice(after, after + 2), next }) };
-  });
+  };
+  sink.reply(list, answerPage);
   const make = async (members: Record<string, unknown> = {}): Promise<JsonObject> =>
     signAnyReceipt(receiptContent(platform, marketplace, dataset, members), marketplace.receiptSigner);
   const pull = async () => platform.operator.post(`/api/v1/marketplaces/${marketplace.marketplaceId}/receipt-pulls`);
@@ -53,7 +55,14 @@ async function askable() {
       .selectAll()
       .where("marketplace_id", "=", marketplace.marketplaceId)
       .executeTakeFirst();
-  return { marketplace, dataset, kept, asked, make, pull, stateOf, list };
+  const take = async (changes: { readonly cursor: string; readonly lease_until_ms: number }) =>
+    ctx.db.updateTable("receipt_pull").set(changes).where("marketplace_id", "=", marketplace.marketplaceId).execute();
+  return { marketplace, dataset, kept, asked, make, pull, stateOf, list, answerPage, take };
+}
+
+function hangOn(asked: (string | null)[]): Reply {
+  asked.push(null);
+  return "hang";
 }
 
 describe("a pull", () => {
@@ -153,6 +162,40 @@ describe("a pull", () => {
     }
     const hours = waits.map((wait) => Math.round(wait / 3_600_000));
     expect(hours).toEqual([2, 4, 8]);
+  });
+
+  test("waits for one that is under way, and goes on where that one came to", async () => {
+    const { kept, asked, make, pull, list, answerPage } = await askable();
+    kept.push(await make(), await make(), await make());
+    sink.reply(list, (request) => (asked.length === 0 ? hangOn(asked) : answerPage(request)));
+    const first = pull();
+    await expect.poll(() => asked).toHaveLength(1);
+    const second = pull();
+    await sleep(300);
+    expect(asked).toHaveLength(1);
+    sink.letGo();
+    expect(expectStatus(await first, 200).body.datasets).toMatchObject([{ accepted: 0, complete: false }]);
+    expect(expectStatus(await second, 200).body.datasets).toMatchObject([{ accepted: 3, complete: true }]);
+  });
+
+  test("leaves alone what another one has taken since, and what another one has is not due", async () => {
+    const { kept, asked, make, pull, stateOf, list, take } = await askable();
+    kept.push(await make());
+    sink.reply(list, () => hangOn(asked));
+    const slow = pull();
+    await expect.poll(() => asked).toHaveLength(1);
+    const taken = { cursor: "2", lease_until_ms: platform.clock.nowMs() + 60_000 };
+    await take(taken);
+    sink.letGo();
+    expect(expectStatus(await slow, 200).body.datasets).toMatchObject([{ complete: false, error: expect.any(String) }]);
+    expect(await stateOf()).toMatchObject({ ...taken, last_at: null, failures: 0 });
+    const { signal } = new AbortController();
+    await pullDueReceipts(ctx, signal);
+    expect(asked).toHaveLength(1);
+    sink.reply(list, () => ({ status: 503 }));
+    platform.clock.advance(60);
+    await pullDueReceipts(ctx, signal);
+    await expect.poll(stateOf).toMatchObject({ failures: 1, lease_until_ms: 0 });
   });
 
   test.each([

@@ -1,4 +1,5 @@
 import { type Offence, type Result, accept, canonicalize, formatInstant, isJsonObject, refuse } from "@licet/protocol";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Context } from "../context.ts";
 import { nowSeconds } from "../context.ts";
 import { readJsonBody } from "../http/api.ts";
@@ -7,7 +8,7 @@ import { readLicensedDatasets } from "../licenses/lookup.ts";
 import { type MarketplaceRow, findMarketplace, platformTokenLabel, readAskable } from "../marketplaces/lookup.ts";
 import { CHUNK, MAX_BATCH_BYTES } from "./accept-batch.ts";
 import { acceptReceipts } from "./accept-receipts.ts";
-import { type PullRow, addPulls, claimPull, readDuePulls, readPullsOf, savePull } from "./pull-store.ts";
+import { type PullName, type PullRow, addPulls, claimPull, readDuePulls, readPullsOf, savePull } from "./pull-store.ts";
 import { type KeptRefusal, readRefusals } from "./read-pulls.ts";
 
 /** What a marketplace had for one dataset. */
@@ -23,6 +24,7 @@ export interface PullOutcome {
   readonly error?: string;
 }
 
+const NOTHING = { accepted: 0, known: 0, refused: 0, refusals: [], complete: false } as const;
 const PAGE = 1_000;
 const PAGE_TIMEOUT_MS = 30_000;
 /** One pull ends here, and the next one goes on. */
@@ -34,6 +36,10 @@ const MAX_NAME_LENGTH = 128;
 const MAX_DETAIL_LENGTH = 500;
 /** Longer than a page can take; should this process die, another one goes on after it. */
 const LEASE_MS = 120_000;
+/** Who asks for a pull while one is under way waits for it this often and this long, and is told then. */
+const MAX_WAITS = 100;
+const WAIT_MS = 100;
+const UNDER_WAY = "another pull of these receipts is under way";
 /** Pulls at once, so that a marketplace that hangs does not keep the others waiting. */
 const MAX_DUE = 10;
 const DEFAULT_WAIT_SECONDS = 3_600;
@@ -50,15 +56,16 @@ export async function pullDueReceipts(ctx: Context, signal: AbortSignal): Promis
   await Promise.all(
     due.map(async (pull) => {
       const marketplace = marketplaces.get(pull.marketplace_id);
-      if (marketplace === undefined || !(await claimPull(ctx.db, pull, nowMs + LEASE_MS))) return;
-      await pullOne(ctx, marketplace, { pull, signal });
+      if (marketplace === undefined) return;
+      const claimed = await claimPull(ctx.db, pull, { nowMs, leaseUntilMs: nowMs + LEASE_MS, dueByMs: nowMs });
+      if (claimed !== undefined) await pullOne(ctx, marketplace, { pull: claimed, signal });
     }),
   );
 }
 
 /**
- * Asks a marketplace for its receipts now, whether or not its time has come. Refuses `not_found`, and
- * `conflict` when it never said how it knows the platform.
+ * Asks a marketplace for its receipts now, whether or not its time has come, after a pull that is under
+ * way. Refuses `not_found`, and `conflict` when it never said how it knows the platform.
  */
 export async function pullReceipts(ctx: Context, marketplaceId: string): Promise<Result<readonly PullOutcome[]>> {
   const marketplace = await findMarketplace(ctx.db, marketplaceId);
@@ -67,8 +74,25 @@ export async function pullReceipts(ctx: Context, marketplaceId: string): Promise
     return refuse("conflict", `${marketplaceId} was registered without a platform_token: it cannot be asked`);
   await addPulls(ctx.db, await readLicensedDatasets(ctx.db, [marketplaceId]), ctx.clock.nowMs());
   const outcomes: PullOutcome[] = [];
-  for (const pull of await readPullsOf(ctx.db, marketplaceId)) outcomes.push(await pullOne(ctx, marketplace, { pull }));
+  for (const name of await readPullsOf(ctx.db, marketplaceId)) {
+    const pull = await claimInTurn(ctx, name);
+    outcomes.push(
+      pull === undefined
+        ? { ...NOTHING, dataset_id: name.dataset_id, error: UNDER_WAY }
+        : await pullOne(ctx, marketplace, { pull }),
+    );
+  }
   return accept(outcomes);
+}
+
+async function claimInTurn(ctx: Context, name: PullName): Promise<PullRow | undefined> {
+  for (let waits = 0; waits < MAX_WAITS; waits += 1) {
+    const nowMs = ctx.clock.nowMs();
+    const pull = await claimPull(ctx.db, name, { nowMs, leaseUntilMs: nowMs + LEASE_MS });
+    if (pull !== undefined) return pull;
+    await sleep(WAIT_MS);
+  }
+  return undefined;
 }
 
 interface Pulling {
@@ -78,8 +102,8 @@ interface Pulling {
 
 /** Reads page after page from where the last pull ended, and writes down where it came to. */
 async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal }: Pulling): Promise<PullOutcome> {
-  const count: Count = { accepted: 0, known: 0, refused: 0, refusals: [], kept: keptOf(pull) };
-  const read = await readPages(ctx, marketplace, { pull, signal, count });
+  const count: Count = { accepted: 0, known: 0, refused: 0, refusals: [], kept: keptOf(pull), held: pull };
+  const read = await readPages(ctx, marketplace, { signal, count });
   const error = read.ok ? undefined : attemptError(read.refusal.detail);
   const failures = error === undefined ? 0 : pull.failures + 1;
   const isMore = read.ok && !read.value;
@@ -87,12 +111,13 @@ async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal
     (ctx.config.money.receiptPullSeconds ?? DEFAULT_WAIT_SECONDS) * 2 ** failures,
     MAX_WAIT_SECONDS,
   );
-  await savePull(ctx.db, pull, {
+  await savePull(ctx.db, count.held, {
     last_at: nowSeconds(ctx),
     last_error: error ?? null,
     failures,
     refusals: refusalsText(count),
     next_at_ms: ctx.clock.nowMs() + (isMore ? 0 : wait * 1_000),
+    lease_until_ms: 0,
   });
   const { marketplace_id, dataset_id } = pull;
   if (error !== undefined) ctx.log.warn({ marketplace_id, dataset_id, error }, "receipts could not be pulled");
@@ -120,6 +145,8 @@ interface Count {
   refusals: Offence[];
   /** What is refused by now, by what it is called; the newest last. */
   readonly kept: Map<string, KeptRefusal>;
+  /** How far it came, as it was written down last. */
+  held: PullRow;
 }
 
 function keptOf(pull: PullRow): Map<string, KeptRefusal> {
@@ -134,20 +161,22 @@ function refusalsText({ kept }: Count): string {
 async function readPages(
   ctx: Context,
   marketplace: MarketplaceRow,
-  { pull, signal, count }: Pulling & { readonly count: Count },
+  { signal, count }: { readonly signal: AbortSignal | undefined; readonly count: Count },
 ): Promise<Result<boolean>> {
-  let cursor = pull.cursor;
   for (let page = 0; page < MAX_PAGES; page += 1) {
     if (signal?.aborted === true) break;
-    const read = await readPage(ctx, marketplace, { datasetId: pull.dataset_id, cursor });
+    const { dataset_id: datasetId, cursor } = count.held;
+    const read = await readPage(ctx, marketplace, { datasetId, cursor });
     if (!read.ok) return read;
     const { receipts, next } = read.value;
     await acceptPage(ctx, marketplace.marketplace_id, { receipts, count });
     if (next === null) return accept(true);
     if (next === cursor)
       return refuse("source_unavailable", `expected another cursor than the one that was sent, got ${next}`);
-    cursor = next;
-    await savePull(ctx.db, pull, { cursor, refusals: refusalsText(count), next_at_ms: ctx.clock.nowMs() + LEASE_MS });
+    const changes = { cursor: next, refusals: refusalsText(count), lease_until_ms: ctx.clock.nowMs() + LEASE_MS };
+    const held = await savePull(ctx.db, count.held, changes);
+    if (held === undefined) return refuse("conflict", UNDER_WAY);
+    count.held = held;
   }
   return accept(false);
 }

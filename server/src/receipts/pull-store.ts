@@ -31,33 +31,48 @@ export async function readDuePulls(db: Db, nowMs: number, limit: number): Promis
     .selectFrom("receipt_pull")
     .selectAll()
     .where("next_at_ms", "<=", nowMs)
+    .where("lease_until_ms", "<=", nowMs)
     .orderBy("next_at_ms")
     .limit(limit)
     .execute();
 }
 
-/** Takes a pull for ourselves until the lease ends; false when somebody else has it. */
-export async function claimPull(db: Db, pull: PullRow, leaseUntilMs: number): Promise<boolean> {
-  const claimed = await db
-    .updateTable("receipt_pull")
-    .set({ next_at_ms: leaseUntilMs })
-    .where("marketplace_id", "=", pull.marketplace_id)
-    .where("dataset_id", "=", pull.dataset_id)
-    .where("next_at_ms", "=", pull.next_at_ms)
-    .returning("dataset_id")
-    .execute();
-  return claimed.length > 0;
+interface Claim {
+  readonly nowMs: number;
+  readonly leaseUntilMs: number;
+  /** Nothing is taken whose time comes later than this. */
+  readonly dueByMs?: number;
 }
 
+/** Takes a pull, as it stands now, until the lease ends; undefined while somebody else has it, or when it is not due. */
+export async function claimPull(
+  db: Db,
+  { marketplace_id, dataset_id }: PullName,
+  { nowMs, leaseUntilMs, dueByMs }: Claim,
+): Promise<PullRow | undefined> {
+  return db
+    .updateTable("receipt_pull")
+    .set({ lease_until_ms: leaseUntilMs })
+    .where("marketplace_id", "=", marketplace_id)
+    .where("dataset_id", "=", dataset_id)
+    .where("lease_until_ms", "<=", nowMs)
+    .$if(dueByMs !== undefined, (query) => query.where("next_at_ms", "<=", dueByMs ?? 0))
+    .returningAll()
+    .executeTakeFirst();
+}
+
+/** Writes down how far a claimed pull came; undefined when its lease had ended and somebody else has it since. */
 export async function savePull(
   db: Db,
-  pull: PullName,
-  changes: Partial<Omit<PullRow, "marketplace_id" | "dataset_id">>,
-): Promise<void> {
-  await db
+  { marketplace_id, dataset_id, lease_until_ms }: PullRow,
+  changes: Partial<Omit<PullRow, keyof PullName>>,
+): Promise<PullRow | undefined> {
+  return db
     .updateTable("receipt_pull")
     .set(changes)
-    .where("marketplace_id", "=", pull.marketplace_id)
-    .where("dataset_id", "=", pull.dataset_id)
-    .execute();
+    .where("marketplace_id", "=", marketplace_id)
+    .where("dataset_id", "=", dataset_id)
+    .where("lease_until_ms", "=", lease_until_ms)
+    .returningAll()
+    .executeTakeFirst();
 }
