@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { checkAnalytics, rebuildAnalytics } from "./analytics.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -21,6 +20,7 @@ export function addAnalyticsCommands(
       "\nReceipts and ledger stay as they are. Until everything is counted again, reports are incomplete and\nsay so (complete_to).\nExit code: 0 done, 1 the server refused or stopped counting, 2 it could not be tried.",
     )
     .action(async (flags) => {
+      const { rebuildAnalytics } = await import("./analytics.ts");
       process.exitCode = await rebuildAnalytics(flags, surroundings);
     });
 
@@ -31,6 +31,7 @@ export function addAnalyticsCommands(
       "\nThe server reads every receipt and every entry of the ledger, which takes seconds for millions.\nExit code: 0 they agree, 1 they differ or the server refused, 2 it could not be tried.",
     )
     .action(async (flags) => {
+      const { checkAnalytics } = await import("./analytics.ts");
       process.exitCode = await checkAnalytics(flags, surroundings);
     });
 }

@@ -1,7 +1,4 @@
 import type { Command } from "commander";
-import { consent } from "./consent.ts";
-import { showRevocation } from "./revocation.ts";
-import { revoke } from "./revoke.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,6 +29,7 @@ export function addConsentCommands(
       `\nA platform's own pages do this in the creator's browser, where the key never leaves the device;\nthis is for the first consent, for trying, and for creators with a terminal. LICET_TOKEN is the\noperator's token, or a session of the creator's own (licet_cr_…).\n${EXIT_CODES}`,
     )
     .action(async (flags) => {
+      const { consent } = await import("./consent.ts");
       process.exitCode = await consent(flags, surroundings);
     });
   onServer(program.command("revoke"))
@@ -40,6 +38,7 @@ export function addConsentCommands(
     .option("--reason <reason>", "such as creator_requested_revocation")
     .addHelpText("after", `\n${EXIT_CODES}`)
     .action(async (jti, flags) => {
+      const { revoke } = await import("./revoke.ts");
       process.exitCode = await revoke(jti, flags, surroundings);
     });
   onServer(program.command("revocation"))
@@ -51,6 +50,7 @@ export function addConsentCommands(
       "\nLegs are: committed, each purge of a cache, each edge, each webhook that was taken, and each\nmarketplace's word that it has stopped. LICET_TOKEN is the operator's token or a creator's session;\nLICET_CLIENT_ID and LICET_CLIENT_SECRET of a client with events:read will do.\nExit code: 0 shown (with --follow, everybody has it), 1 the server refused or went away, 2 it could not be tried.",
     )
     .action(async (id, flags) => {
+      const { showRevocation } = await import("./revocation.ts");
       process.exitCode = await showRevocation(id, flags, surroundings);
     });
 }

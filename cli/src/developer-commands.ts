@@ -1,9 +1,7 @@
 import type { Command } from "commander";
-import { listen } from "./listen.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 import { TRIGGERED_EVENTS } from "./trigger-events.ts";
-import { trigger } from "./trigger.ts";
 
 interface Surroundings {
   readonly settings: Settings;
@@ -37,6 +35,7 @@ function addListenCommand(program: Command, surroundings: Surroundings): void {
       "\nWith LICET_CLIENT_ID and LICET_CLIENT_SECRET of a marketplace (scope events:read). A secret that\nit makes itself is printed first; give it to the receiver. Each event is posted once, with the members and headers of\na webhook, and is one line: its position, what happened, and the answer. Webhook endpoints that\nare registered get theirs all the same.\nExit code: 0 stopped with Ctrl-C, 1 the platform refused, 2 it could not be tried.",
     )
     .action(async (flags) => {
+      const { listen } = await import("./listen.ts");
       process.exitCode = await listen(flags, surroundings);
     });
 }
@@ -57,6 +56,7 @@ function addTriggerCommand(program: Command, surroundings: Surroundings): void {
       `\nEvents:\n${events.join("\n")}\n\nWithout --dataset it makes a creator with a key, a small work, a consent and a dataset. They stay\non the server. The first version of a dataset is no news to anybody, so dataset.published makes\nanother one.\nA live server is refused, because its consents are people's and its marketplaces real.\nExit code: 0 done, 1 a step was refused or the marketplace did not take the message, 2 it could not\nbe tried.`,
     )
     .action(async (event, flags) => {
+      const { trigger } = await import("./trigger.ts");
       process.exitCode = await trigger(event, flags, surroundings);
     });
 }

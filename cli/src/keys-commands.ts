@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { withConfigFile } from "./config-file.ts";
-import { ROTATED_PURPOSES, listKeys, revokeKey, rewrapKeys, rotateKeys } from "./keys.ts";
+import { ROTATED_PURPOSES } from "./rotated-purposes.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -20,6 +20,7 @@ export function addKeysCommands(
     .description("show every key: which sign, which are handed over, retired or revoked")
     .addHelpText("after", `\n${EXIT_CODES}`)
     .action(async (flags) => {
+      const { listKeys } = await import("./keys.ts");
       process.exitCode = await listKeys(flags, surroundings);
     });
 
@@ -32,6 +33,7 @@ export function addKeysCommands(
       `\nA new key is published first and signs a minute later; the old one stays valid for another 20\nminutes and is then retired. What it signed still verifies.\n${EXIT_CODES}`,
     )
     .action(async (flags) => {
+      const { rotateKeys } = await import("./keys.ts");
       process.exitCode = await rotateKeys(flags, surroundings);
     });
 
@@ -44,6 +46,7 @@ export function addKeysCommands(
       `\nPublic documents and acceptances that the key signed since then are signed again with its\nsuccessor. Consents that the platform signed with it since then end: their bytes are pinned in\ndatasets. What it signed before still verifies.\n${EXIT_CODES}`,
     )
     .action(async (kid, flags) => {
+      const { revokeKey } = await import("./keys.ts");
       process.exitCode = await revokeKey(kid, flags, surroundings);
     });
 
@@ -59,6 +62,7 @@ export function addKeysCommands(
       "\nThe environment is that of licet serve: DATABASE_URL or LICET_DATA_DIR, and LICET_MASTER_KEY when\nthe old key is there. The new key is in LICET_NEW_MASTER_KEY or in --new-key-file; without either a\nnew one takes the place of master.key in the data folder. After a crash everything is sealed with\nthe old key or everything with the new one.\nExit code: 0 done, 1 it failed, 2 the database, the key or a running server do not allow it.",
     )
     .action(async (flags) => {
+      const { rewrapKeys } = await import("./keys.ts");
       process.exitCode = await rewrapKeys(flags, {
         ...surroundings,
         settings: withConfigFile(surroundings.settings, flags.config),

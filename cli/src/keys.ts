@@ -12,6 +12,7 @@ import { resolve } from "node:path";
 import { CommandError, type ExitCode, orFail } from "./command-error.ts";
 import { operatorOf } from "./credentials.ts";
 import { runOfflineTask } from "./offline-task.ts";
+import { ROTATED_PURPOSES } from "./rotated-purposes.ts";
 import type { Settings } from "./settings.ts";
 import { type Terminal, counted, printable, wrap } from "./terminal.ts";
 
@@ -25,9 +26,6 @@ interface Surroundings {
   readonly settings: Settings;
   readonly terminal: Terminal;
 }
-
-/** What `licet keys rotate --purpose` takes. */
-export const ROTATED_PURPOSES = ["consent", "document", "receipt", "webhook", "oauth"] as const;
 
 /** `licet keys list`: the platform's keys. Ends with 0, with 1 when the server refused, with 2 when it was asked the wrong way. */
 export async function listKeys(flags: KeysFlags, { settings, terminal }: Surroundings): Promise<ExitCode> {

@@ -2,13 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { readFileSync } from "node:fs";
 import { addAnalyticsCommands } from "./analytics-commands.ts";
-import { backup } from "./backup.ts";
 import { CommandError, reasonOf } from "./command-error.ts";
-import { playDemo } from "./demo/play-demo.ts";
-import { edge } from "./edge.ts";
-import { importFolder } from "./import-folder.ts";
-import { restore } from "./restore.ts";
-import { serve } from "./serve.ts";
 import { addConsentCommands } from "./consent-commands.ts";
 import { withConfigFile } from "./config-file.ts";
 import { addOperatorCommands } from "./operator-commands.ts";
@@ -16,7 +10,6 @@ import { addDeveloperCommands } from "./developer-commands.ts";
 import { addKeysCommands } from "./keys-commands.ts";
 import { readSettings } from "./settings.ts";
 import { createTerminal } from "./terminal.ts";
-import { verifyManifest } from "./verify-manifest.ts";
 
 const settings = readSettings();
 const terminal = createTerminal({ out: process.stdout, err: process.stderr, wantsColour: settings.wantsColour });
@@ -43,6 +36,7 @@ program
     "\nEverything else is set in the environment: DATABASE_URL, LICET_MASTER_KEY, LICET_ALLOW_HOSTS,\nLICET_LOG_LEVEL and more; a setting it does not know is refused by name, with the list.",
   )
   .action(async (flags) => {
+    const { serve } = await import("./serve.ts");
     process.exitCode = await serve(flags, { settings: withConfigFile(settings, flags.config), terminal });
   });
 
@@ -64,6 +58,7 @@ program
     "\nA crawler without a license gets 402, one with a license the file, and 403 once the consent is\ntaken back; people are never touched. Everything else is set in the environment: edge/README.md\nlists it. What ends TLS may stand in front of it, a cache may not.\nExit code: 0 stopped, 1 it failed, 2 a setting is missing or cannot be used.",
   )
   .action(async (flags) => {
+    const { edge } = await import("./edge.ts");
     process.exitCode = await edge(flags, surroundings);
   });
 
@@ -84,6 +79,7 @@ program
     "\nWithout a token, LICET_CLIENT_ID and LICET_CLIENT_SECRET of a client with content:read and\ncontent:write will do. Importing a folder again changes nothing but what changed in it.\nExit code: 0 done, 1 the server refused a work, 2 it could not be tried.",
   )
   .action(async (folder, flags) => {
+    const { importFolder } = await import("./import-folder.ts");
     process.exitCode = await importFolder(folder, flags, surroundings);
   });
 
@@ -99,6 +95,7 @@ program
     "\nThe public documents are checked without credentials. With LICET_CLIENT_ID and\nLICET_CLIENT_SECRET of a marketplace that the dataset was offered to, every consent and every\nwork is checked as well.\nExit code: 0 nothing failed, 1 a check failed or works are withdrawn, 2 it could not be tried.",
   )
   .action(async (manifestUrl, flags) => {
+    const { verifyManifest } = await import("./verify-manifest.ts");
     process.exitCode = await verifyManifest(manifestUrl, flags, surroundings);
   });
 
@@ -115,6 +112,7 @@ program
     "\nA backup is a snapshot of one instant; the server goes on meanwhile. Keys and secrets in it stay\nsealed, so the master key (LICET_MASTER_KEY, or master.key in the data folder) is kept apart from\nit, and so is the journal (LICET_JOURNAL_DIR), without which a restore would undo revocations.\nExit code: 0 done, 1 the server failed, 2 it could not be tried or the file is not a whole backup.",
   )
   .action(async (flags) => {
+    const { backup } = await import("./backup.ts");
     process.exitCode = await backup(flags, surroundings);
   });
 
@@ -133,6 +131,7 @@ program
     "\nThe environment is that of licet serve: DATABASE_URL or LICET_DATA_DIR, LICET_MASTER_KEY. The\ndatabase is restored as a whole or stays empty. Backups of the embedded database can be restored\ninto PostgreSQL, and the other way round.\nExit code: 0 done, 1 it failed, 2 the backup, the journal, the key or the database do not fit.",
   )
   .action(async (file, flags) => {
+    const { restore } = await import("./restore.ts");
     process.exitCode = await restore(file, flags, { settings: withConfigFile(settings, flags.config), terminal });
   });
 
@@ -149,6 +148,7 @@ program
   .option("--json", "play up to the accepted receipt, print one line with everything needed to go on, stay up")
   .option("--keep <folder>", "keep the data in this folder, which must be empty or new")
   .action(async (flags) => {
+    const { playDemo } = await import("./demo/play-demo.ts");
     process.exitCode = await playDemo(flags, surroundings);
   });
 

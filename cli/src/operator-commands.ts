@@ -1,7 +1,5 @@
 import type { Command } from "commander";
 import { withConfigFile } from "./config-file.ts";
-import { doctor } from "./doctor/doctor.ts";
-import { init } from "./init.ts";
 import type { Settings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -29,6 +27,7 @@ export function addOperatorCommands(
     .option("--mode <mode>", "live or test")
     .option("--yes", "ask nothing, take the defaults")
     .action(async (folder, flags) => {
+      const { init } = await import("./init.ts");
       process.exitCode = await init(folder, flags, surroundings);
     });
   program
@@ -46,6 +45,7 @@ export function addOperatorCommands(
     )
     .action(async (flags) => {
       const settings = withConfigFile(surroundings.settings, flags.config);
+      const { doctor } = await import("./doctor/doctor.ts");
       process.exitCode = await doctor(flags, { ...surroundings, settings });
     });
 }
