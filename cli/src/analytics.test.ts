@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, inject, test } from "vitest";
+import { SHORT_LIVED } from "../../test/fixtures/child-process.ts";
 import { createTestDatabase, storageOf } from "../../test/fixtures/databases.ts";
 import { serverEntry } from "./serve.ts";
 import { readSettings } from "./settings.ts";
 import { runLicet } from "./testing/run-licet.ts";
 
 const database = await createTestDatabase(inject("templateFolder"));
-const server = spawn(process.execPath, ["--conditions=@licet/source", fileURLToPath(serverEntry())], {
+const server = spawn(process.execPath, [...SHORT_LIVED, "--conditions=@licet/source", fileURLToPath(serverEntry())], {
   env: {
     ...readSettings().bareEnvironment,
     LICET_PORT: "0",

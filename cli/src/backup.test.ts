@@ -9,7 +9,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { enrolCreator, expectStatus, giveConsent, registerWork } from "../../test/fixtures/actors.ts";
 import { createCaller } from "../../test/fixtures/caller.ts";
-import { fileOf, startChild } from "../../test/fixtures/child-process.ts";
+import { SHORT_LIVED, fileOf, startChild } from "../../test/fixtures/child-process.ts";
 import { createTestDatabase } from "../../test/fixtures/databases.ts";
 import { runLicet, startLicet } from "./testing/run-licet.ts";
 
@@ -55,6 +55,8 @@ describe("licet backup and licet restore", () => {
           LICET_LOG_LEVEL: "error",
           LICET_EXIT_WITH_PARENT: "1",
         },
+        [],
+        SHORT_LIVED,
       );
       const { origin, operator_token } = server.ready;
       const as = (token: string) => createCaller(origin, token);

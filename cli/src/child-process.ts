@@ -13,6 +13,10 @@ const STOP_SECONDS = 15;
 const MAX_READY_LINE = 65_536;
 /** The end of what a program said on standard error, kept for the moment something fails. */
 const MAX_TAIL = 8_192;
+/** Our programs from their TypeScript sources. */
+const SOURCE = "--conditions=@licet/source";
+/** A debugger's port, and starting anew when a file changes. */
+const OF_ONE_PROCESS = /^--(inspect|watch)/;
 
 export interface ProgramOptions {
   /** How it is called in sentences. */
@@ -43,8 +47,7 @@ export interface Program {
  * end, and the program stops with it.
  */
 export function startProgram({ name, entry, environment, errors }: ProgramOptions): Program {
-  const conditions = entry.endsWith(".ts") ? ["--conditions=@licet/source"] : [];
-  const child = spawn(process.execPath, [...conditions, fileURLToPath(entry)], {
+  const child = spawn(process.execPath, [...nodeArgsFor(entry), fileURLToPath(entry)], {
     env: { ...environment },
     stdio: ["pipe", "pipe", errors === "inherit" ? "inherit" : "pipe"],
   });
@@ -63,6 +66,13 @@ export function startProgram({ name, entry, environment, errors }: ProgramOption
     signal: (signal) => void child.kill(signal),
     stop: () => stopChild(child, ended),
   };
+}
+
+/** What Node is told: the same as for this process, but for what only one of them can have or do. */
+export function nodeArgsFor(entry: string): readonly string[] {
+  const own = process.execArgv.filter((arg) => !OF_ONE_PROCESS.test(arg));
+  const isSource = entry.endsWith(".ts") && !own.includes(SOURCE);
+  return isSource ? [...own, SOURCE] : own;
 }
 
 function endOf(child: ChildProcess): Promise<number> {

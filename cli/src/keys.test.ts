@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, expect, inject, test } from "vitest";
 import { fileURLToPath } from "node:url";
+import { SHORT_LIVED } from "../../test/fixtures/child-process.ts";
 import { createTestDatabase } from "../../test/fixtures/databases.ts";
 import { type Environment, readSettings } from "./settings.ts";
 import { serverEntry } from "./serve.ts";
@@ -33,7 +34,7 @@ async function serve(origin?: string): Promise<Served & { readonly origin: strin
     ...(origin === undefined ? {} : { LICET_ORIGIN: origin }),
   };
   const entry = fileURLToPath(serverEntry());
-  const child = spawn(process.execPath, ["--conditions=@licet/source", entry], {
+  const child = spawn(process.execPath, [...SHORT_LIVED, "--conditions=@licet/source", entry], {
     env,
     stdio: ["pipe", "pipe", "inherit"],
   });

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { nodeArgsFor } from "./child-process.ts";
 import { CommandError } from "./command-error.ts";
 import { serverEntry } from "./serve.ts";
 import type { Environment } from "./settings.ts";
@@ -23,8 +24,7 @@ export interface OfflineTask {
  */
 export async function runOfflineTask({ args, environment, onProgress }: OfflineTask): Promise<JsonObject> {
   const entry = serverEntry();
-  const conditions = entry.endsWith(".ts") ? ["--conditions=@licet/source"] : [];
-  const child = spawn(process.execPath, [...conditions, fileURLToPath(entry), ...args], {
+  const child = spawn(process.execPath, [...nodeArgsFor(entry), fileURLToPath(entry), ...args], {
     env: { ...environment, LICET_EXIT_WITH_PARENT: "1" },
     stdio: ["pipe", "pipe", "pipe"],
   });
