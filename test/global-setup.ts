@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
+import { statfsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
 
@@ -12,6 +13,10 @@ declare module "vitest" {
 }
 
 const run = promisify(execFile);
+/** A file system in memory, where Linux has one. */
+const IN_MEMORY = "/dev/shm";
+/** Some databases at a time, of 30 MB and what is written to them. */
+const ROOM_BYTES = 4 * 2 ** 30;
 const SCRIPT = new URL("./fixtures/template.ts", import.meta.url).pathname;
 
 /** One template of each engine, however many projects copy it: each loads this file anew, in one process. */
@@ -37,14 +42,26 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   project.provide("templateFolder", folder);
   return async () => {
     template.users -= 1;
-    if (template.users === 0) await runScript("drop", engine, folder);
+    if (template.users > 0) return;
+    await runScript("drop", engine, folder);
+    await rm(dirname(folder), { recursive: true, force: true });
   };
 }
 
 async function createTemplate(engine: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "licet-template-"));
+  const folder = join(await mkdtemp(join(placeOfRun(), "licet-run-")), "template");
   await runScript("create", engine, folder);
   return folder;
+}
+
+/** The embedded database is a thousand small files: copying and opening them takes longer on a disk than all else of a start. */
+function placeOfRun(): string {
+  try {
+    const { bavail, bsize } = statfsSync(IN_MEMORY);
+    return bavail * bsize >= ROOM_BYTES ? IN_MEMORY : tmpdir();
+  } catch {
+    return tmpdir();
+  }
 }
 
 async function runScript(verb: "create" | "drop", engine: string, folder: string): Promise<void> {
