@@ -6,7 +6,8 @@ import { startServer as startInProcess } from "@licet/server";
 import { afterAll, expect, inject, test } from "vitest";
 import { enrolCreator, expectStatus, uniqueId } from "./fixtures/actors.ts";
 import { type Answer, createCaller } from "./fixtures/caller.ts";
-import { type Child, SHORT_LIVED, fileOf, startChild } from "./fixtures/child-process.ts";
+import { bundleServer } from "./fixtures/bundled-server.ts";
+import { type Child, SHORT_LIVED, startChild } from "./fixtures/child-process.ts";
 import { configFor, createTestDatabase } from "./fixtures/databases.ts";
 import { credit, putDetails } from "./fixtures/payouts.ts";
 import { freePort } from "./fixtures/platform.ts";
@@ -33,6 +34,7 @@ const port = await freePort();
 const now = (): number => Math.floor(Date.now() / 1_000);
 const origin = `http://127.0.0.1:${port}`;
 const database = await createTestDatabase(inject("templateFolder"));
+const bundled = await bundleServer();
 const folder = await mkdtemp(join(tmpdir(), "licet-payouts-"));
 const stripe = await startStripeSimulator();
 const { operatorToken, rounds } = await prepare();
@@ -45,6 +47,7 @@ server = await startServer();
 afterAll(async () => {
   await server.stop();
   await database.drop();
+  await bundled.remove();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -110,7 +113,7 @@ function startServer(): Promise<Child<object>> {
     LICET_STRIPE_API: stripe.api,
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
   };
-  return startChild(fileOf("server/src/main.ts"), env, [], SHORT_LIVED);
+  return startChild(bundled.program, env, [], SHORT_LIVED);
 }
 
 const create = ({ adapter, creatorIds }: Round): Promise<Answer | undefined> =>

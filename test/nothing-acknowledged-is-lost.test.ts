@@ -4,7 +4,8 @@ import { afterAll, expect, inject, test } from "vitest";
 import { enrolCreator, expectStatus, registerMarketplace, uniqueId } from "./fixtures/actors.ts";
 import { createCaller } from "./fixtures/caller.ts";
 import { type Happened, checkPlatform } from "./fixtures/check-platform.ts";
-import { type Child, SHORT_LIVED, fileOf, startChild } from "./fixtures/child-process.ts";
+import { bundleServer } from "./fixtures/bundled-server.ts";
+import { type Child, SHORT_LIVED, startChild } from "./fixtures/child-process.ts";
 import { beginReporting, findLostReceipts } from "./fixtures/crash-receipts.ts";
 import { type Acknowledged, type Round, prepareRound, writeUntilKilled } from "./fixtures/crash-rounds.ts";
 import { createTestDatabase } from "./fixtures/databases.ts";
@@ -26,6 +27,7 @@ const port = await freePort();
 const origin = `http://127.0.0.1:${port}`;
 const now = (): number => Math.floor(Date.now() / 1_000);
 const database = await createTestDatabase(inject("templateFolder"));
+const bundled = await bundleServer();
 const sink = await startSink();
 
 let server: Child<{ readonly operator_token?: string }> = await startServer();
@@ -57,6 +59,7 @@ const standing = new Map<string, string>();
 afterAll(async () => {
   await server.stop();
   await database.drop();
+  await bundled.remove();
 });
 
 /**
@@ -97,7 +100,7 @@ function startServer(): Promise<Child<{ readonly operator_token?: string }>> {
     LICET_EXIT_WITH_PARENT: "1",
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
   };
-  return startChild(fileOf("server/src/main.ts"), env, [], SHORT_LIVED);
+  return startChild(bundled.program, env, [], SHORT_LIVED);
 }
 
 /** One dataset on one work, offered to the marketplace. */
