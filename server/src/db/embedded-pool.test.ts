@@ -74,6 +74,16 @@ describe("a statement", () => {
     for (let time = 0; time < 3; time += 1) expect(await ask(all, [1])).toEqual([{ a: 1, b: null }]);
   });
 
+  test("that follows others leaves requests and timers their turn", async () => {
+    let ticks = 0;
+    const timer = setInterval(() => (ticks += 1), 1);
+    onTestFinished(() => clearInterval(timer));
+    const client = await pool.forKysely.connect();
+    onTestFinished(() => client.release());
+    for (const until = performance.now() + 500; performance.now() < until;) await client.query("select 1", []);
+    expect(ticks).toBeGreaterThan(10);
+  });
+
   test("leaves nothing of its answer behind", async () => {
     // Whatever is kept of 500 such answers is 75 MB at least; what else runs in this process may hold some more or less.
     const read = () => ask("select repeat('x', 3000) as t from generate_series(1, $1)", [50]);

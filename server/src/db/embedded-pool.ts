@@ -2,6 +2,7 @@ import type { PGlite } from "@electric-sql/pglite";
 import type { PostgresPool } from "kysely";
 import type { ConstructorOptions } from "pg-boss";
 import { Duplex } from "node:stream";
+import { setImmediate as turn } from "node:timers/promises";
 import pg from "pg";
 
 /** What is asked of PGlite. Its other ways to ask keep every answer, for ever. */
@@ -13,6 +14,8 @@ const MAX_PREPARED = 500;
 const MAX_PREPARED_LENGTH = 4_000;
 /** Statements that were asked once: the second time one is kept, so that those of one occasion take nobody's place. */
 const MAX_SEEN = 1_000;
+/** The database answers within the call, so that everything else waits: requests, timers, whoever stops the server. At most this long. */
+const MAX_WITHOUT_TURN_MS = 10;
 /** The statement is not known, or what it answers has another shape since a table was changed. */
 const STALE = new Set(["26000", "0A000"]);
 
@@ -196,6 +199,8 @@ class InProcessStream extends Duplex {
   /** `ReadyForQuery`, but for its last byte, the state of the transaction: what ends every answer to these two. */
   static readonly #READY = Buffer.from("Z\0\0\0\x05", "latin1");
   readonly #pglite: Embedded;
+  /** When the first question since the event loop's last turn was asked, in milliseconds. */
+  #askedSince: number | undefined;
 
   constructor(pglite: Embedded) {
     super();
@@ -237,12 +242,21 @@ class InProcessStream extends Duplex {
 
   async #ask(message: Buffer, done: (error?: Error) => void): Promise<void> {
     try {
+      await this.#leaveTurn();
       // The database outlives the connection, and its owner closes it.
       this.push(message[0] === InProcessStream.#TERMINATE ? null : await this.#answerTo(message));
       done();
     } catch (error) {
       done(error instanceof Error ? error : new Error(reasonOf(error)));
     }
+  }
+
+  /** Who asks one thing after another never waits for anything but this stream, and would have the event loop for itself. */
+  async #leaveTurn(): Promise<void> {
+    if (this.#askedSince === undefined) {
+      this.#askedSince = performance.now();
+      setImmediate(() => (this.#askedSince = undefined));
+    } else if (performance.now() - this.#askedSince > MAX_WITHOUT_TURN_MS) await turn();
   }
 
   /** Throws when the answer breaks off: PGlite goes on after a trap as if nothing had been, and whoever asked would wait for ever. */
