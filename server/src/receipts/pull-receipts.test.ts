@@ -55,13 +55,17 @@ async function askable() {
       .selectAll()
       .where("marketplace_id", "=", marketplace.marketplaceId)
       .executeTakeFirst();
-  const take = async (changes: { readonly cursor: string; readonly lease_until_ms: number }) =>
+  const take = async (changes: {
+    readonly cursor: string;
+    readonly lease_until_ms: number;
+    readonly next_at_ms?: number;
+  }) =>
     ctx.db.updateTable("receipt_pull").set(changes).where("marketplace_id", "=", marketplace.marketplaceId).execute();
   return { marketplace, dataset, kept, asked, make, pull, stateOf, list, answerPage, take };
 }
 
 function hangOn(asked: (string | null)[]): Reply {
-  asked.push(null);
+  asked.push("hangs");
   return "hang";
 }
 
@@ -167,41 +171,86 @@ describe("a pull", () => {
   test("waits for one that is under way, and goes on where that one came to", async () => {
     const { kept, asked, make, pull, list, answerPage } = await askable();
     kept.push(await make(), await make(), await make());
-    sink.reply(list, (request) => (asked.length === 0 ? hangOn(asked) : answerPage(request)));
+    sink.reply(list, (request) => (asked.length === 1 ? hangOn(asked) : answerPage(request)));
     const first = pull();
-    await expect.poll(() => asked).toHaveLength(1);
+    await expect.poll(() => asked).toEqual([null, "hangs"]);
     const second = pull();
     await sleep(300);
-    expect(asked).toHaveLength(1);
+    expect(asked).toHaveLength(2);
     sink.letGo();
-    expect(expectStatus(await first, 200).body.datasets).toMatchObject([{ accepted: 0, complete: false }]);
-    expect(expectStatus(await second, 200).body.datasets).toMatchObject([{ accepted: 3, complete: true }]);
+    expect(expectStatus(await first, 200).body.datasets).toMatchObject([{ accepted: 2, complete: false }]);
+    expect(expectStatus(await second, 200).body.datasets).toMatchObject([{ accepted: 1, known: 0, complete: true }]);
+    expect(asked).toEqual([null, "hangs", "2"]);
   });
 
-  test("leaves alone what another one has taken since, and what another one has is not due", async () => {
-    const { kept, asked, make, pull, stateOf, list, take } = await askable();
-    kept.push(await make());
-    sink.reply(list, () => hangOn(asked));
-    const slow = pull();
-    await expect.poll(() => asked).toHaveLength(1);
-    const taken = { cursor: "2", lease_until_ms: platform.clock.nowMs() + 60_000 };
-    await take(taken);
-    sink.letGo();
-    expect(expectStatus(await slow, 200).body.datasets).toMatchObject([{ complete: false, error: expect.any(String) }]);
+  test("says so when the one that is under way does not end in time", async () => {
+    const { asked, pull, take } = await askable();
+    expectStatus(await pull(), 200);
+    await take({ cursor: "2", lease_until_ms: platform.clock.nowMs() + 60_000 });
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([
+      { accepted: 0, complete: false, error: expect.stringContaining("under way") },
+    ]);
+    expect(asked).toHaveLength(1);
+  });
+
+  test.each([
+    ["goes on to another page", async (page: Reply) => page],
+    ["comes to the last page", async () => ({ status: 200, body: JSON.stringify({ receipts: [], next: null }) })],
+    ["fails", async () => "break" as const],
+  ])("that was taken over leaves alone what the other one has, when it %s", async (_what, replyOf) => {
+    const { kept, asked, make, pull, stateOf, list, take, answerPage } = await askable();
+    kept.push(await make(), await make(), await make());
+    const taken = { cursor: "9", lease_until_ms: platform.clock.nowMs() + 60_000 };
+    sink.reply(list, async (request) => {
+      const page = answerPage(request);
+      await take(taken);
+      return replyOf(page);
+    });
+    const [outcome] = expectStatus(await pull(), 200).body.datasets;
+    expect(outcome).toMatchObject({ complete: false, error: expect.any(String) });
+    expect(asked).toEqual([null]);
     expect(await stateOf()).toMatchObject({ ...taken, last_at: null, failures: 0 });
+  });
+
+  test("that another one has is not due before its lease has ended, and is then", async () => {
+    const { asked, pull, stateOf, list, take } = await askable();
+    expectStatus(await pull(), 200);
+    await take({ cursor: "2", lease_until_ms: platform.clock.nowMs() + 60_000, next_at_ms: 0 });
     const { signal } = new AbortController();
     await pullDueReceipts(ctx, signal);
     expect(asked).toHaveLength(1);
     sink.reply(list, () => ({ status: 503 }));
     platform.clock.advance(60);
     await pullDueReceipts(ctx, signal);
-    await expect.poll(stateOf).toMatchObject({ failures: 1, lease_until_ms: 0 });
+    expect(await stateOf()).toMatchObject({ failures: 1, lease_until_ms: 0 });
+  });
+
+  test("that breaks off here counts as a failure, and lets go of the receipts", async () => {
+    const { pull, stateOf, take } = await askable();
+    expectStatus(await pull(), 200);
+    await take({ cursor: "2", lease_until_ms: 0, next_at_ms: 0 });
+    const outbound = { ...ctx.outbound, read: () => Promise.reject(new Error("not foreseen")) };
+    await pullDueReceipts({ ...ctx, outbound }, new AbortController().signal);
+    expect(await stateOf()).toMatchObject({
+      failures: 1,
+      lease_until_ms: 0,
+      last_error: expect.stringContaining("broke off"),
+    });
+  });
+
+  test("keeps what it refused under a name that is cut in the middle of a character", async () => {
+    const { kept, pull, stateOf } = await askable();
+    kept.push({ receipt_id: `${"r".repeat(127)}🎈` });
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ refused: 1, complete: true }]);
+    expect(JSON.parse((await stateOf())?.refusals ?? "")).toMatchObject([{ receipt_id: `${"r".repeat(127)}\uFFFD` }]);
   });
 
   test.each([
     ["answers no page", { status: 200, body: "[]" }],
     ["answers too many at once", { status: 200, body: JSON.stringify({ receipts: Array(1_001).fill(0), next: null }) }],
     ["names no cursor", { status: 200, body: JSON.stringify({ receipts: [], next: 7 }) }],
+    ["names a cursor with U+0000", { status: 200, body: JSON.stringify({ receipts: [], next: "\0" }) }],
+    ["names half a character", { status: 200, body: String.raw`{"receipts": [], "next": "\ud800"}` }],
     ["talks without end", "talk-without-end" as const],
     ["breaks the connection", "break" as const],
   ])("of a marketplace that %s fails, and says so", async (_what, reply) => {

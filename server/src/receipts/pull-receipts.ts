@@ -24,7 +24,7 @@ export interface PullOutcome {
   readonly error?: string;
 }
 
-const NOTHING = { accepted: 0, known: 0, refused: 0, refusals: [], complete: false } as const;
+const NOTHING_PULLED = { accepted: 0, known: 0, refused: 0, refusals: [], complete: false } as const;
 const PAGE = 1_000;
 const PAGE_TIMEOUT_MS = 30_000;
 /** One pull ends here, and the next one goes on. */
@@ -34,12 +34,12 @@ const MAX_REFUSALS = 100;
 const MAX_CURSOR_LENGTH = 256;
 const MAX_NAME_LENGTH = 128;
 const MAX_DETAIL_LENGTH = 500;
-/** Longer than a page can take; should this process die, another one goes on after it. */
+/** Taken anew with each page. Should this process die, another one goes on after it; should a page take longer, whoever took over has it. */
 const LEASE_MS = 120_000;
-/** Who asks for a pull while one is under way waits for it this often and this long, and is told then. */
-const MAX_WAITS = 100;
-const WAIT_MS = 100;
-const UNDER_WAY = "another pull of these receipts is under way";
+/** Who asks for receipts while a pull of them is under way waits for it, this long for all of a marketplace's. */
+const PATIENCE_MS = 5_000;
+const LOOK_AGAIN_MS = 100;
+const UNDER_WAY = "another pull of these receipts is under way, or was cut off within the last two minutes";
 /** Pulls at once, so that a marketplace that hangs does not keep the others waiting. */
 const MAX_DUE = 10;
 const DEFAULT_WAIT_SECONDS = 3_600;
@@ -53,14 +53,16 @@ export async function pullDueReceipts(ctx: Context, signal: AbortSignal): Promis
   if (marketplaces.size === 0) return;
   await addPulls(ctx.db, await readLicensedDatasets(ctx.db, [...marketplaces.keys()]), nowMs);
   const due = await readDuePulls(ctx.db, nowMs, MAX_DUE);
-  await Promise.all(
-    due.map(async (pull) => {
-      const marketplace = marketplaces.get(pull.marketplace_id);
+  const ended = await Promise.allSettled(
+    due.map(async (name) => {
+      const marketplace = marketplaces.get(name.marketplace_id);
       if (marketplace === undefined) return;
-      const claimed = await claimPull(ctx.db, pull, { nowMs, leaseUntilMs: nowMs + LEASE_MS, dueByMs: nowMs });
-      if (claimed !== undefined) await pullOne(ctx, marketplace, { pull: claimed, signal });
+      const pull = await claimPull(ctx.db, name, { nowMs, leaseUntilMs: nowMs + LEASE_MS, onlyDue: true });
+      if (pull !== undefined) await pullOne(ctx, marketplace, { pull, signal });
     }),
   );
+  const failed = ended.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 /**
@@ -74,25 +76,25 @@ export async function pullReceipts(ctx: Context, marketplaceId: string): Promise
     return refuse("conflict", `${marketplaceId} was registered without a platform_token: it cannot be asked`);
   await addPulls(ctx.db, await readLicensedDatasets(ctx.db, [marketplaceId]), ctx.clock.nowMs());
   const outcomes: PullOutcome[] = [];
+  const untilMs = performance.now() + PATIENCE_MS;
   for (const name of await readPullsOf(ctx.db, marketplaceId)) {
-    const pull = await claimInTurn(ctx, name);
+    const pull = await claimInTurn(ctx, name, untilMs);
     outcomes.push(
       pull === undefined
-        ? { ...NOTHING, dataset_id: name.dataset_id, error: UNDER_WAY }
+        ? { ...NOTHING_PULLED, dataset_id: name.dataset_id, error: UNDER_WAY }
         : await pullOne(ctx, marketplace, { pull }),
     );
   }
   return accept(outcomes);
 }
 
-async function claimInTurn(ctx: Context, name: PullName): Promise<PullRow | undefined> {
-  for (let waits = 0; waits < MAX_WAITS; waits += 1) {
+async function claimInTurn(ctx: Context, name: PullName, untilMs: number): Promise<PullRow | undefined> {
+  for (;;) {
     const nowMs = ctx.clock.nowMs();
-    const pull = await claimPull(ctx.db, name, { nowMs, leaseUntilMs: nowMs + LEASE_MS });
-    if (pull !== undefined) return pull;
-    await sleep(WAIT_MS);
+    const pull = await claimPull(ctx.db, name, { nowMs, leaseUntilMs: nowMs + LEASE_MS, onlyDue: false });
+    if (pull !== undefined || performance.now() >= untilMs) return pull;
+    await sleep(LOOK_AGAIN_MS);
   }
-  return undefined;
 }
 
 interface Pulling {
@@ -102,50 +104,57 @@ interface Pulling {
 
 /** Reads page after page from where the last pull ended, and writes down where it came to. */
 async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal }: Pulling): Promise<PullOutcome> {
-  const count: Count = { accepted: 0, known: 0, refused: 0, refusals: [], kept: keptOf(pull), held: pull };
-  const read = await readPages(ctx, marketplace, { signal, count });
-  const error = read.ok ? undefined : attemptError(read.refusal.detail);
-  const failures = error === undefined ? 0 : pull.failures + 1;
-  const isMore = read.ok && !read.value;
-  const wait = Math.min(
-    (ctx.config.money.receiptPullSeconds ?? DEFAULT_WAIT_SECONDS) * 2 ** failures,
-    MAX_WAIT_SECONDS,
-  );
-  await savePull(ctx.db, count.held, {
-    last_at: nowSeconds(ctx),
-    last_error: error ?? null,
-    failures,
-    refusals: refusalsText(count),
-    next_at_ms: ctx.clock.nowMs() + (isMore ? 0 : wait * 1_000),
-    lease_until_ms: 0,
-  });
   const { marketplace_id, dataset_id } = pull;
+  const progress: Progress = { accepted: 0, known: 0, refused: 0, refusals: [], kept: keptOf(pull), held: pull };
+  const read = await readPages(ctx, marketplace, { signal, progress }).catch((error: unknown) => {
+    ctx.log.error({ marketplace_id, dataset_id, error: String(error) }, "a pull of receipts broke off");
+    return refuse("internal", "it broke off here, not at the marketplace; the log says why");
+  });
+  const isKept = await saveEnd(ctx, progress, read);
+  const error = read.ok ? undefined : attemptError(read.refusal.detail);
   if (error !== undefined) ctx.log.warn({ marketplace_id, dataset_id, error }, "receipts could not be pulled");
-  if (count.refused > 0)
-    ctx.log.warn(
-      { marketplace_id, dataset_id, refused: count.refused, first: count.refusals[0] },
-      "pulled receipts were refused",
-    );
-  const { accepted, known, refused, refusals } = count;
+  const { accepted, known, refused, refusals } = progress;
+  if (refused > 0)
+    ctx.log.warn({ marketplace_id, dataset_id, refused, first: refusals[0] }, "pulled receipts were refused");
   return {
     dataset_id,
     accepted,
     known,
     refused,
     refusals,
-    complete: read.ok && read.value,
-    ...(error === undefined ? {} : { error }),
+    complete: read.ok && read.value && isKept,
+    ...(error === undefined ? (isKept ? {} : { error: UNDER_WAY }) : { error }),
   };
 }
 
-interface Count {
+/** Writes down what came of a pull, and lets go of it; false when somebody else has it by now. */
+async function saveEnd(ctx: Context, { held, kept }: Progress, read: Result<boolean>): Promise<boolean> {
+  const failures = read.ok ? 0 : held.failures + 1;
+  const isMore = read.ok && !read.value;
+  const wait = Math.min(
+    (ctx.config.money.receiptPullSeconds ?? DEFAULT_WAIT_SECONDS) * 2 ** failures,
+    MAX_WAIT_SECONDS,
+  );
+  const saved = await savePull(ctx.db, held, {
+    last_at: nowSeconds(ctx),
+    last_error: read.ok ? null : attemptError(read.refusal.detail),
+    failures,
+    refusals: refusalsText(kept),
+    next_at_ms: ctx.clock.nowMs() + (isMore ? 0 : wait * 1_000),
+    lease_until_ms: 0,
+  });
+  return saved !== undefined;
+}
+
+/** What a pull has come to so far. */
+interface Progress {
   accepted: number;
   known: number;
   refused: number;
   refusals: Offence[];
   /** What is refused by now, by what it is called; the newest last. */
   readonly kept: Map<string, KeptRefusal>;
-  /** How far it came, as it was written down last. */
+  /** Its row, as it was written down last. */
   held: PullRow;
 }
 
@@ -153,7 +162,7 @@ function keptOf(pull: PullRow): Map<string, KeptRefusal> {
   return new Map(readRefusals(pull).map((refusal) => [refusal.receipt_id, refusal]));
 }
 
-function refusalsText({ kept }: Count): string {
+function refusalsText(kept: Progress["kept"]): string {
   return canonicalize([...kept.values()].slice(-MAX_REFUSALS).map((refusal) => ({ ...refusal })));
 }
 
@@ -161,22 +170,26 @@ function refusalsText({ kept }: Count): string {
 async function readPages(
   ctx: Context,
   marketplace: MarketplaceRow,
-  { signal, count }: { readonly signal: AbortSignal | undefined; readonly count: Count },
+  { signal, progress }: { readonly signal: AbortSignal | undefined; readonly progress: Progress },
 ): Promise<Result<boolean>> {
   for (let page = 0; page < MAX_PAGES; page += 1) {
     if (signal?.aborted === true) break;
-    const { dataset_id: datasetId, cursor } = count.held;
+    const { dataset_id: datasetId, cursor } = progress.held;
     const read = await readPage(ctx, marketplace, { datasetId, cursor });
     if (!read.ok) return read;
     const { receipts, next } = read.value;
-    await acceptPage(ctx, marketplace.marketplace_id, { receipts, count });
+    await acceptPage(ctx, marketplace.marketplace_id, { receipts, progress });
     if (next === null) return accept(true);
     if (next === cursor)
       return refuse("source_unavailable", `expected another cursor than the one that was sent, got ${next}`);
-    const changes = { cursor: next, refusals: refusalsText(count), lease_until_ms: ctx.clock.nowMs() + LEASE_MS };
-    const held = await savePull(ctx.db, count.held, changes);
+    const changes = {
+      cursor: next,
+      refusals: refusalsText(progress.kept),
+      lease_until_ms: ctx.clock.nowMs() + LEASE_MS,
+    };
+    const held = await savePull(ctx.db, progress.held, changes);
     if (held === undefined) return refuse("conflict", UNDER_WAY);
-    count.held = held;
+    progress.held = held;
   }
   return accept(false);
 }
@@ -211,9 +224,16 @@ function parsePage(body: string): Result<ReceiptPageRead> {
   const next: unknown = page?.["next"] ?? null;
   if (!Array.isArray(receipts) || receipts.length > PAGE)
     return refuse("source_unavailable", `expected {receipts: [at most ${PAGE}], next}, got ${body.slice(0, 100)}`);
-  if (next !== null && (typeof next !== "string" || next.length > MAX_CURSOR_LENGTH))
-    return refuse("source_unavailable", `expected next to be a cursor of at most ${MAX_CURSOR_LENGTH} characters`);
+  if (next !== null && !isCursor(next))
+    return refuse(
+      "source_unavailable",
+      `expected next to be a cursor of at most ${MAX_CURSOR_LENGTH} characters, without U+0000 and halves of characters`,
+    );
   return accept({ receipts, next });
+}
+
+function isCursor(next: unknown): next is string {
+  return typeof next === "string" && next.length <= MAX_CURSOR_LENGTH && next.isWellFormed() && !next.includes("\0");
 }
 
 function parseLoosely(body: string): Readonly<Record<string, unknown>> | undefined {
@@ -228,7 +248,7 @@ function parseLoosely(body: string): Readonly<Record<string, unknown>> | undefin
 async function acceptPage(
   ctx: Context,
   marketplaceId: string,
-  { receipts, count }: { readonly receipts: readonly unknown[]; readonly count: Count },
+  { receipts, progress }: { readonly receipts: readonly unknown[]; readonly progress: Progress },
 ): Promise<void> {
   for (let at = 0; at < receipts.length; at += CHUNK) {
     const chunk = receipts.slice(at, at + CHUNK).map((receipt) => readJsonBody(JSON.stringify(receipt)));
@@ -238,23 +258,23 @@ async function acceptPage(
       const receiptId = read?.ok === true && isJsonObject(read.value) ? read.value["receipt_id"] : undefined;
       const name = typeof receiptId === "string" ? receiptId : `receipts[${at + index}]`;
       if (result.ok) {
-        count[result.value.isNew ? "accepted" : "known"] += 1;
-        count.kept.delete(name);
-      } else noteRefusal(ctx, count, { at: name, code: result.refusal.code, detail: result.refusal.detail });
+        progress[result.value.isNew ? "accepted" : "known"] += 1;
+        progress.kept.delete(name);
+      } else noteRefusal(ctx, progress, { at: name, code: result.refusal.code, detail: result.refusal.detail });
     }
   }
 }
 
-function noteRefusal(ctx: Context, count: Count, refusal: Offence): void {
-  count.refused += 1;
-  if (count.refusals.length < MAX_REFUSALS) count.refusals.push(refusal);
+function noteRefusal(ctx: Context, progress: Progress, refusal: Offence): void {
+  progress.refused += 1;
+  if (progress.refusals.length < MAX_REFUSALS) progress.refusals.push(refusal);
   const { at, code, detail } = refusal;
-  const receipt_id = at.slice(0, MAX_NAME_LENGTH);
-  count.kept.delete(receipt_id);
-  count.kept.set(receipt_id, {
+  const receipt_id = at.slice(0, MAX_NAME_LENGTH).toWellFormed();
+  progress.kept.delete(receipt_id);
+  progress.kept.set(receipt_id, {
     receipt_id,
     code,
-    detail: detail.slice(0, MAX_DETAIL_LENGTH),
+    detail: detail.slice(0, MAX_DETAIL_LENGTH).toWellFormed(),
     at: formatInstant(nowSeconds(ctx)),
   });
 }

@@ -26,13 +26,14 @@ export async function readPullsOf(db: Db, marketplaceId: string): Promise<readon
     .execute();
 }
 
+/** Those that have waited longest first; one that was cut off goes behind whatever was due by the end of its lease. */
 export async function readDuePulls(db: Db, nowMs: number, limit: number): Promise<readonly PullRow[]> {
   return db
     .selectFrom("receipt_pull")
     .selectAll()
     .where("next_at_ms", "<=", nowMs)
     .where("lease_until_ms", "<=", nowMs)
-    .orderBy("next_at_ms")
+    .orderBy(sql`greatest(next_at_ms, lease_until_ms)`)
     .limit(limit)
     .execute();
 }
@@ -40,15 +41,15 @@ export async function readDuePulls(db: Db, nowMs: number, limit: number): Promis
 interface Claim {
   readonly nowMs: number;
   readonly leaseUntilMs: number;
-  /** Nothing is taken whose time comes later than this. */
-  readonly dueByMs?: number;
+  /** True to take nothing whose time has not come. */
+  readonly onlyDue: boolean;
 }
 
 /** Takes a pull, as it stands now, until the lease ends; undefined while somebody else has it, or when it is not due. */
 export async function claimPull(
   db: Db,
   { marketplace_id, dataset_id }: PullName,
-  { nowMs, leaseUntilMs, dueByMs }: Claim,
+  { nowMs, leaseUntilMs, onlyDue }: Claim,
 ): Promise<PullRow | undefined> {
   return db
     .updateTable("receipt_pull")
@@ -56,7 +57,7 @@ export async function claimPull(
     .where("marketplace_id", "=", marketplace_id)
     .where("dataset_id", "=", dataset_id)
     .where("lease_until_ms", "<=", nowMs)
-    .$if(dueByMs !== undefined, (query) => query.where("next_at_ms", "<=", dueByMs ?? 0))
+    .$if(onlyDue, (query) => query.where("next_at_ms", "<=", nowMs))
     .returningAll()
     .executeTakeFirst();
 }

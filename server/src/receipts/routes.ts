@@ -141,7 +141,8 @@ function addPullRoute(api: Api, ctx: Context): void {
       method: "post",
       path: "/api/v1/marketplaces/{id}/receipt-pulls",
       tags,
-      summary: "Ask a marketplace for its receipts now, for each dataset it has or had a license of",
+      summary:
+        "Ask a marketplace for its receipts now, for each dataset it has or had a license of, after a pull under way",
       request: { params: z.object({ id: identifierSchema }) },
       responses: { 200: jsonAnswer("What it had", pullSchema) },
     }),
