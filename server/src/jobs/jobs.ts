@@ -45,7 +45,11 @@ const WORK_OPTIONS = {
 const STOP_TIMEOUT_MS = 10_000;
 const QUEUE_OPTIONS = { notify: true, retryLimit: 20, retryDelay: 1, retryBackoff: true, retryDelayMax: 60 };
 
-export async function startJobs(database: Database, log: Logger, metrics?: Pick<Metrics, "sweepEnded">): Promise<Jobs> {
+export async function startJobs(
+  database: Database,
+  log: Logger,
+  metrics?: Pick<Metrics, "sweepPlanned" | "sweepEnded">,
+): Promise<Jobs> {
   const boss = new PgBoss({ ...database.bossOptions, schema: "pgboss" });
   boss.on("error", (error) => log.error({ error: error.message }, "the job queue failed"));
   try {
@@ -108,13 +112,14 @@ interface Sweep {
   readonly name: string;
   readonly sweep: (signal: AbortSignal) => Promise<void>;
   readonly log: Logger;
-  readonly metrics: Pick<Metrics, "sweepEnded"> | undefined;
+  readonly metrics: Pick<Metrics, "sweepPlanned" | "sweepEnded"> | undefined;
   readonly sweeps: Set<Promise<void>>;
   readonly signal: AbortSignal;
 }
 
 function startSweep({ seconds, name, sweep, log, metrics, sweeps, signal }: Sweep): NodeJS.Timeout {
   let running: Promise<void> | undefined;
+  metrics?.sweepPlanned(name);
   return setInterval(() => {
     if (running !== undefined) return;
     const startedMs = performance.now();

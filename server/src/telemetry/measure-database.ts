@@ -21,6 +21,7 @@ interface Row {
   readonly journal_ms: number | null;
   readonly pending_offers: number;
   readonly unsequenced_ms: number | null;
+  readonly unrendered_ms: number | null;
   readonly keys: number;
 }
 
@@ -45,6 +46,7 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
            (select event.at_ms::float8
               from (select event_id from unsequenced_event order by serial limit 1) first
               join event on event.id = first.event_id) as unsequenced_ms,
+           (select min(ordered_at_ms)::float8 from content_status_order) as unrendered_ms,
            (select count(*)::int from signing_key) as keys
       from (select count(*)::int as waiting, min(created_at_ms)::float8 as oldest_ms,
                    min(next_attempt_at_ms)::float8 as due_ms
@@ -63,6 +65,7 @@ async function measure(db: Db, nowMs: number): Promise<DatabaseMeasures> {
     endpoints: { failing: row.failing, disabled: row.disabled },
     journal: { waiting: row.journal_waiting, oldestSeconds: ageOf(row.journal_ms, nowMs) },
     feedLagSeconds: ageOf(row.unsequenced_ms, nowMs),
+    contentStatusLagSeconds: ageOf(row.unrendered_ms, nowMs),
     pendingOffers: row.pending_offers,
     purges: await measurePurges(db, nowMs),
     reconciliation: await measureReconciliation(db),

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { enrolCreator, expectStatus, fetchAccessToken } from "../../../test/fixtures/actors.ts";
+import {
+  enrolCreator,
+  expectStatus,
+  fetchAccessToken,
+  giveConsent,
+  publishDataset,
+  registerWork,
+} from "../../../test/fixtures/actors.ts";
 import { freePort, startPlatform } from "../../../test/fixtures/platform.ts";
 import { engine } from "../../../test/fixtures/settings.ts";
 
@@ -70,6 +77,7 @@ describe("GET /metrics", () => {
     expect(valueOf(text, 'licet_signing_key_left_seconds{purpose="document"}')).toBeGreaterThan(0);
     expect(valueOf(text, 'licet_database_pool_connections{state="idle"}') !== undefined).toBe(engine === "postgres");
     expect(valueOf(text, "licet_feed_lag_seconds")).toBeGreaterThanOrEqual(0);
+    expect(valueOf(text, "licet_content_status_lag_seconds")).toBe(0);
     expect(text).toContain("nodejs_eventloop_lag_seconds");
     expect(text).toContain("process_resident_memory_bytes");
   });
@@ -77,6 +85,33 @@ describe("GET /metrics", () => {
   test("says when each sweep was last done", async () => {
     const series = 'licet_sweep_last_done_timestamp_seconds{sweep="deliver webhooks"}';
     await waitForValue(series, (value) => (value ?? 0) > 0);
+  });
+
+  test("says how long a dataset has waited for the content statuses of its works", async () => {
+    const { db } = platform.server.ctx;
+    const creator = await enrolCreator(platform);
+    const work = await registerWork(platform, creator.creatorId);
+    await giveConsent(creator);
+    const { dataset_id } = await publishDataset(platform, [work]);
+    const isRendered = async () => {
+      const rendered = await db.selectFrom("content_status").selectAll().where("content_id", "=", work).execute();
+      const waiting = await db.selectFrom("content_status_order").selectAll().execute();
+      return rendered.length === 1 && waiting.length === 0;
+    };
+    await expect.poll(isRendered, { timeout: 15_000 }).toBe(true);
+    const nowMs = platform.clock.nowMs();
+    const waiting = { dataset_id, ordered_at_ms: nowMs - 90_000, lease_until_ms: nowMs + 600_000 };
+    await db.insertInto("content_status_order").values(waiting).execute();
+    await waitForValue("licet_content_status_lag_seconds", (value) => (value ?? 0) >= 90);
+    await db.deleteFrom("content_status_order").execute();
+  });
+
+  test("names every sweep from the start, and the one that tends the embedded database only where there is one", async () => {
+    const text = await readMetrics();
+    const runsOf = (sweep: string) =>
+      valueOf(text, `licet_sweep_duration_seconds_count{sweep="${sweep}",outcome="failed"}`);
+    expect(runsOf("pull receipts")).toBe(0);
+    expect(runsOf("tend the embedded database")).toBe(engine === "pglite" ? 0 : undefined);
   });
 });
 

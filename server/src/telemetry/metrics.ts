@@ -41,6 +41,8 @@ export interface DatabaseMeasures {
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
   /** Of the event that has waited longest for a position in the feed. */
   readonly feedLagSeconds: number;
+  /** Of the dataset that has waited longest for the content statuses of its works. */
+  readonly contentStatusLagSeconds: number;
   readonly pendingOffers: number;
   /** What does not fit together, and when everything was last compared; undefined when it never was. */
   readonly reconciliation: {
@@ -64,6 +66,8 @@ export interface Metrics {
   readonly purgeSent: (target: string, outcome: "confirmed" | "failed") => void;
   /** What an event made stale was confirmed to be gone, so long after the event. */
   readonly purgeConfirmed: (by: { readonly target: string; readonly leg: string }, seconds: number) => void;
+  /** A sweep that is going to run again and again: its counters begin at 0. */
+  readonly sweepPlanned: (sweep: string) => void;
   readonly sweepEnded: (sweep: string, run: { readonly isDone: boolean; readonly seconds: number }) => void;
   readonly rateLimited: (bucket: string) => void;
   readonly watch: (sources: MetricSources) => void;
@@ -108,6 +112,9 @@ export function createMetrics(): Metrics {
     refusalArrived: (leg, seconds) => counted.refusals.observe({ leg }, seconds),
     purgeSent: (target, outcome) => counted.purgeCalls.inc({ target, outcome }),
     purgeConfirmed: ({ target, leg }, seconds) => counted.purges.observe({ target, leg }, seconds),
+    sweepPlanned: (sweep) => {
+      for (const outcome of ["done", "failed"]) counted.sweeps.zero({ sweep, outcome });
+    },
     sweepEnded: (sweep, { isDone, seconds }) => {
       counted.sweeps.observe({ sweep, outcome: isDone ? "done" : "failed" }, seconds);
       if (isDone) counted.lastSweeps.set({ sweep }, Math.floor(Date.now() / 1_000));
@@ -241,6 +248,10 @@ const GAUGES = {
   eventsUnhandled: ["licet_events_unhandled", "Events that a queue has not dealt with", "queue"],
   eventsLag: ["licet_events_lag_seconds", "Age of the oldest of them", "queue"],
   feedLag: ["licet_feed_lag_seconds", "Age of the oldest event that has no position in the feed yet"],
+  contentStatusLag: [
+    "licet_content_status_lag_seconds",
+    "How long a dataset has waited for the content statuses of its works, without which edges let nobody have them",
+  ],
   offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
   findings: ["licet_reconciliation_findings", "Open findings of the reconciliation", "kind"],
   reconciled: [
@@ -299,6 +310,7 @@ async function readGauges(gauges: Gauges, sources: MetricSources): Promise<void>
   set("endpointsFailing", measured.endpoints.failing);
   set("endpointsDisabled", measured.endpoints.disabled);
   set("feedLag", measured.feedLagSeconds);
+  set("contentStatusLag", measured.contentStatusLagSeconds);
   set("offersPending", measured.pendingOffers);
   set("reconciled", measured.reconciliation.lastDoneAt ?? 0);
   for (const { kind, count } of measured.reconciliation.open) set("findings", count, { kind });
