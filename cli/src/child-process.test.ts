@@ -1,25 +1,17 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { startProgram } from "./child-process.ts";
+import { nodeArgsFor } from "./child-process.ts";
 
-test("a program gets the flags of Node that we got, but for a debugger's port and starting anew", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "licet-flags-"));
-  const own = process.execArgv.splice(0, Infinity, "--no-warnings", "--inspect=9229", "--watch-path=.");
-  onTestFinished(async () => {
-    process.execArgv.splice(0, Infinity, ...own);
-    await rm(folder, { recursive: true });
-  });
-  const entry = join(folder, "says-its-flags.mjs");
-  await writeFile(entry, `console.log(JSON.stringify({ ready: true, flags: process.execArgv }));`);
-  const program = startProgram({
-    name: "the program",
-    entry: pathToFileURL(entry).href,
-    environment: {},
-    errors: "inherit",
-  });
-  expect(await program.ready).toEqual({ ready: true, flags: ["--no-warnings"] });
-  expect(await program.ended).toBe(0);
+test("a program gets what Node was told about memory and certificates, and nothing that is for one process", () => {
+  const given = [
+    ["--max-old-space-size=4096", "--use-system-ca", "--inspect=9229", "--watch", "--env-file=.env", "--cpu-prof"],
+    ["--inspect-port", "9230"],
+    ["--env-file", ".env"],
+    ["-e", "process.exit(3)"],
+    ["--conditions", "@licet/source"],
+  ].flat();
+  const own = process.execArgv.splice(0, Infinity, ...given);
+  onTestFinished(() => void process.execArgv.splice(0, Infinity, ...own));
+  const told = ["--max-old-space-size=4096", "--use-system-ca"];
+  expect(nodeArgsFor("file:///licet/dist/main.js")).toEqual(told);
+  expect(nodeArgsFor("file:///licet/src/main.ts")).toEqual([...told, "--conditions=@licet/source"]);
 });

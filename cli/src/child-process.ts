@@ -15,8 +15,8 @@ const MAX_READY_LINE = 65_536;
 const MAX_TAIL = 8_192;
 /** Our programs from their TypeScript sources. */
 const SOURCE = "--conditions=@licet/source";
-/** A debugger's port, and starting anew when a file changes. */
-const OF_ONE_PROCESS = /^--(inspect|watch)/;
+/** What an operator tells Node about memory and certificates, and what makes a short life cheap. Whatever else is for one process: a debugger, a script, a file of settings. */
+const INHERITED = /^--(max-[a-z-]+=\d+|use-(system|bundled|openssl)-ca|liftoff-only)$/;
 
 export interface ProgramOptions {
   /** How it is called in sentences. */
@@ -68,11 +68,10 @@ export function startProgram({ name, entry, environment, errors }: ProgramOption
   };
 }
 
-/** What Node is told: the same as for this process, but for what only one of them can have or do. */
+/** What Node is told: what it was told about this process, as far as it holds for any. */
 export function nodeArgsFor(entry: string): readonly string[] {
-  const own = process.execArgv.filter((arg) => !OF_ONE_PROCESS.test(arg));
-  const isSource = entry.endsWith(".ts") && !own.includes(SOURCE);
-  return isSource ? [...own, SOURCE] : own;
+  const inherited = process.execArgv.filter((arg) => INHERITED.test(arg));
+  return entry.endsWith(".ts") ? [...inherited, SOURCE] : inherited;
 }
 
 function endOf(child: ChildProcess): Promise<number> {
