@@ -2,7 +2,7 @@ import type { PGlite } from "@electric-sql/pglite";
 import type { PostgresPool } from "kysely";
 import type { ConstructorOptions } from "pg-boss";
 import { Duplex } from "node:stream";
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import pg from "pg";
 
 /** What is asked of PGlite. Its other ways to ask keep every answer, for ever. */
@@ -14,7 +14,7 @@ const MAX_PREPARED = 500;
 const MAX_PREPARED_LENGTH = 4_000;
 /** Statements that were asked once: the second time one is kept, so that those of one occasion take nobody's place. */
 const MAX_SEEN = 1_000;
-/** The database answers within the call, so that everything else waits: requests, timers, whoever stops the server. At most this long. */
+/** The database answers within the call, so that everything else waits: requests, timers, whoever stops the server. No statement begins when they have waited this long. */
 const MAX_WITHOUT_TURN_MS = 10;
 /** The statement is not known, or what it answers has another shape since a table was changed. */
 const STALE = new Set(["26000", "0A000"]);
@@ -253,10 +253,10 @@ class InProcessStream extends Duplex {
 
   /** Who asks one thing after another never waits for anything but this stream, and would have the event loop for itself. */
   async #leaveTurn(): Promise<void> {
-    if (this.#askedSince === undefined) {
-      this.#askedSince = performance.now();
-      setImmediate(() => (this.#askedSince = undefined));
-    } else if (performance.now() - this.#askedSince > MAX_WITHOUT_TURN_MS) await turn();
+    if (this.#askedSince !== undefined && performance.now() - this.#askedSince > MAX_WITHOUT_TURN_MS) await nextTurn();
+    if (this.#askedSince !== undefined) return;
+    this.#askedSince = performance.now();
+    setImmediate(() => (this.#askedSince = undefined));
   }
 
   /** Throws when the answer breaks off: PGlite goes on after a trap as if nothing had been, and whoever asked would wait for ever. */
