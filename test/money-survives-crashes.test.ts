@@ -34,7 +34,7 @@ const port = await freePort();
 const now = (): number => Math.floor(Date.now() / 1_000);
 const origin = `http://127.0.0.1:${port}`;
 const database = await createTestDatabase(inject("templateFolder"));
-const bundled = await bundleServer();
+const program = await bundleServer();
 const folder = await mkdtemp(join(tmpdir(), "licet-payouts-"));
 const stripe = await startStripeSimulator();
 const { operatorToken, rounds } = await prepare();
@@ -47,7 +47,6 @@ server = await startServer();
 afterAll(async () => {
   await server.stop();
   await database.drop();
-  await bundled.remove();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -113,7 +112,7 @@ function startServer(): Promise<Child<object>> {
     LICET_STRIPE_API: stripe.api,
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
   };
-  return startChild(bundled.program, env, [], SHORT_LIVED);
+  return startChild(program, env, [], SHORT_LIVED);
 }
 
 const create = ({ adapter, creatorIds }: Round): Promise<Answer | undefined> =>

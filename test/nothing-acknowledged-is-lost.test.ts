@@ -27,7 +27,7 @@ const port = await freePort();
 const origin = `http://127.0.0.1:${port}`;
 const now = (): number => Math.floor(Date.now() / 1_000);
 const database = await createTestDatabase(inject("templateFolder"));
-const bundled = await bundleServer();
+const program = await bundleServer();
 const sink = await startSink();
 
 let server: Child<{ readonly operator_token?: string }> = await startServer();
@@ -59,7 +59,6 @@ const standing = new Map<string, string>();
 afterAll(async () => {
   await server.stop();
   await database.drop();
-  await bundled.remove();
 });
 
 /**
@@ -100,7 +99,7 @@ function startServer(): Promise<Child<{ readonly operator_token?: string }>> {
     LICET_EXIT_WITH_PARENT: "1",
     ...(database.databaseUrl === undefined ? {} : { DATABASE_URL: database.databaseUrl }),
   };
-  return startChild(bundled.program, env, [], SHORT_LIVED);
+  return startChild(program, env, [], SHORT_LIVED);
 }
 
 /** One dataset on one work, offered to the marketplace. */

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path/posix";
 import { parseSync, Visitor } from "oxc-parser";
 import { describe, expect, test } from "vitest";
 
@@ -115,6 +116,10 @@ describe("the import matrix", () => {
     expect([...folders].filter((folder) => !Object.hasOwn(MATRIX, folder))).toEqual([]);
   });
 
+  test("lets the command line say what it takes without what its commands need", () => {
+    expect(packagesAtStart("cli/src/main.ts")).toEqual(["commander"]);
+  });
+
   test("is kept by every import", () => {
     expect(files.filter(({ path }) => path.includes("/")).flatMap(wrongImports)).toEqual([]);
   });
@@ -227,6 +232,17 @@ function importsOf({ path, text }: SourceFile): readonly string[] {
     entries.flatMap(({ moduleRequest }) => (moduleRequest === null ? [] : [moduleRequest.value])),
   );
   return [...module.staticImports.map(({ moduleRequest }) => moduleRequest.value), ...exports, ...dynamic];
+}
+
+/** The packages that a file needs before it can begin, by way of our own files too. */
+function packagesAtStart(path: string, seen = new Set<string>()): readonly string[] {
+  if (seen.has(path)) return [];
+  seen.add(path);
+  const { module } = parseSync(path, readFileSync(new URL(path, ROOT), "utf8"));
+  return module.staticImports.flatMap(({ moduleRequest: { value }, entries }) => {
+    if (value.startsWith("node:") || (entries.length > 0 && entries.every(({ isType }) => isType))) return [];
+    return value.startsWith(".") ? packagesAtStart(join(dirname(path), value), seen) : [value];
+  });
 }
 
 /** Our own folder that a specifier leads to, `node`, or `npm:<package>`. */
