@@ -3,6 +3,8 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { signDueDocuments } from "../../server/src/documents/sign-due.ts";
 import { enrolCreator, giveConsent, publishDataset, registerWork } from "../../test/fixtures/actors.ts";
 import { createCaller } from "../../test/fixtures/caller.ts";
 import { configFor } from "../../test/fixtures/databases.ts";
@@ -23,18 +25,24 @@ const POLL_MS = 100;
 const PATIENCE_MS = 120_000;
 const TYPICAL_BYTES = 1_500;
 
-/** The processor's time for signing all status documents again. The server runs in this process, so that a clock can be moved. */
+/**
+ * The processor's time for signing all status documents again, by itself and with a folder of copies
+ * to write them to. The server runs in this process, so that a clock can be moved.
+ */
 export async function measureSignAgain(settings: BenchSettings): Promise<readonly Row[]> {
-  const rows = [await measureOn({ ...settings, postgresUrl: undefined })];
-  return settings.postgresUrl === undefined ? rows : [...rows, await measureOn(settings)];
+  const rows: Row[] = [];
+  for (const postgresUrl of [undefined, settings.postgresUrl].slice(0, settings.postgresUrl === undefined ? 1 : 2))
+    for (const withCopies of [false, true]) rows.push(await measureOn({ ...settings, postgresUrl }, withCopies));
+  return rows;
 }
 
-async function measureOn({ isQuick, postgresUrl, note }: BenchSettings): Promise<Row> {
+async function measureOn({ isQuick, postgresUrl, note }: BenchSettings, withCopies: boolean): Promise<Row> {
   const folder = await mkdtemp(join(tmpdir(), "licet-bench-"));
   const database = postgresUrl === undefined ? undefined : await createDatabase(postgresUrl);
   const clock = createTestClock();
   const copiesFolder = join(folder, "copies");
-  const config = configFor({ dataFolder: folder, databaseUrl: database?.url }, { copiesFolder });
+  const place = { dataFolder: folder, databaseUrl: database?.url };
+  const config = configFor(place, withCopies ? { copiesFolder } : {});
   const server = await startServer({ config, clock });
   try {
     const { origin } = server;
@@ -48,24 +56,26 @@ async function measureOn({ isQuick, postgresUrl, note }: BenchSettings): Promise
     const { dataset_id } = await publishDataset(platform, [work]);
     const { db } = server.ctx;
     await copyDataset(db, dataset_id, datasets - 1);
-    const countOld = async (before: number): Promise<number> =>
-      (
-        await db
-          .selectFrom("document")
-          .select("path")
-          .where("kind", "in", MEASURED)
-          .where("checked_at", "<", before)
-          .execute()
-      ).length;
+    // Whoever looks shares the processor's time that is measured, so it looks for one.
+    const isAnyOld = async (before: number): Promise<boolean> =>
+      (await db
+        .selectFrom("document")
+        .select("path")
+        .where("kind", "in", MEASURED)
+        .where("checked_at", "<", before)
+        .limit(1)
+        .executeTakeFirst()) !== undefined;
     const samples = { ours: [] as number[], baseline: [] as number[] };
     for (let round = 0; round < (isQuick ? 1 : ROUNDS); round += 1) {
       const startedAt = process.cpuUsage();
       clock.advance(HALF_LIFE_SECONDS);
       const now = Math.floor(clock.nowMs() / 1_000);
       const untilMs = performance.now() + PATIENCE_MS;
-      for (let old = await countOld(now); old > 0; old = await countOld(now)) {
-        if (performance.now() > untilMs) throw new Error(`expected all to be signed again, ${old} were not`);
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      while (await isAnyOld(now)) {
+        if (performance.now() > untilMs) throw new Error("expected all to be signed again within two minutes");
+        // A server that keeps copies signs ahead by itself.
+        if (withCopies) await sleep(POLL_MS);
+        else await signDueDocuments(server.ctx, AbortSignal.timeout(PATIENCE_MS));
       }
       samples.ours.push(millisecondsSince(startedAt));
       const baselineAt = process.cpuUsage();
@@ -74,13 +84,13 @@ async function measureOn({ isQuick, postgresUrl, note }: BenchSettings): Promise
     }
     const ours = median(samples.ours);
     return {
-      what: `signing ${digits(datasets * DOCUMENTS_PER_DATASET)} status documents again, ${postgresUrl === undefined ? "PGlite" : "PostgreSQL"}`,
-      budget: `< ${BUDGET_MS / 1_000} s of CPU`,
+      what: `signing ${digits(datasets * DOCUMENTS_PER_DATASET)} status documents again${withCopies ? ", with copies in a folder" : ""}, ${postgresUrl === undefined ? "PGlite" : "PostgreSQL"}`,
+      budget: withCopies ? "–" : `< ${BUDGET_MS / 1_000} s of CPU`,
       ours: `${digits(ours / 1_000)} s`,
       baseline: `${digits(median(samples.baseline) / 1_000)} s`,
       ratio: ratioOf(samples).text,
-      holds: ours < BUDGET_MS,
-      how: `the sweep of a server that keeps copies in a folder, ${ROUNDS} rounds, median of the process's user and system time, which holds the writing of the copies and, on PGlite, the database; on PostgreSQL the database's own time is not in it. The baseline is as many bare Ed25519 signatures over ${TYPICAL_BYTES} bytes.`,
+      holds: withCopies ? undefined : ours < BUDGET_MS,
+      how: `${withCopies ? "the sweep of a server that keeps copies in a folder, and their writing as far as it has come by then" : "the sweep alone"}, ${ROUNDS} rounds, median of the process's user and system time, which on PGlite holds the database; on PostgreSQL the database's own time is not in it. The baseline is as many bare Ed25519 signatures over ${TYPICAL_BYTES} bytes.`,
     };
   } finally {
     await server.stop();
