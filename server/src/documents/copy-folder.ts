@@ -127,7 +127,7 @@ async function writeCopy({ folder, log }: CopyParts, document: ServedDocument): 
     return;
   }
   const writing = `${target}.writing-${randomUUID()}`;
-  await mkdir(dirname(target), { recursive: true });
+  if (held === undefined) await mkdir(dirname(target), { recursive: true });
   try {
     await writeFile(writing, document.bytes, { mode: 0o644 });
     await rename(writing, target);
