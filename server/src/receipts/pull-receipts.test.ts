@@ -14,7 +14,8 @@ import {
 import { startPlatform } from "../../../test/fixtures/platform.ts";
 import { licenseFor, receiptContent, signAnyReceipt } from "../../../test/fixtures/receipts.ts";
 import { type ReceivedRequest, type Reply, startSink } from "../../../test/fixtures/webhook-sink.ts";
-import { pullDueReceipts } from "./pull-receipts.ts";
+import { pullDueReceipts, pullReceipts } from "./pull-receipts.ts";
+import { readDuePulls } from "./pull-store.ts";
 
 const sink = await startSink();
 const platform = await startPlatform({ allowedHosts: [sink.host] });
@@ -194,10 +195,14 @@ describe("a pull", () => {
   });
 
   test.each([
-    ["goes on to another page", async (page: Reply) => page],
-    ["comes to the last page", async () => ({ status: 200, body: JSON.stringify({ receipts: [], next: null }) })],
-    ["fails", async () => "break" as const],
-  ])("that was taken over leaves alone what the other one has, when it %s", async (_what, replyOf) => {
+    ["goes on to another page", "took these receipts over", (page: Reply) => page],
+    [
+      "comes to the last page",
+      "took these receipts over",
+      () => ({ status: 200, body: `{"receipts":[],"next":null}` }),
+    ],
+    ["fails", "", () => "break" as const],
+  ])("that was taken over leaves alone what the other one has, when it %s", async (_what, says, replyOf) => {
     const { kept, asked, make, pull, stateOf, list, take, answerPage } = await askable();
     kept.push(await make(), await make(), await make());
     const taken = { cursor: "9", lease_until_ms: platform.clock.nowMs() + 60_000 };
@@ -207,7 +212,7 @@ describe("a pull", () => {
       return replyOf(page);
     });
     const [outcome] = expectStatus(await pull(), 200).body.datasets;
-    expect(outcome).toMatchObject({ complete: false, error: expect.any(String) });
+    expect(outcome).toMatchObject({ complete: false, error: expect.stringContaining(says) });
     expect(asked).toEqual([null]);
     expect(await stateOf()).toMatchObject({ ...taken, last_at: null, failures: 0 });
   });
@@ -222,19 +227,38 @@ describe("a pull", () => {
     sink.reply(list, () => ({ status: 503 }));
     platform.clock.advance(60);
     await pullDueReceipts(ctx, signal);
-    expect(await stateOf()).toMatchObject({ failures: 1, lease_until_ms: 0 });
+    await expect.poll(stateOf).toMatchObject({ failures: 1, lease_until_ms: 0 });
   });
 
   test("that breaks off here counts as a failure, and lets go of the receipts", async () => {
-    const { pull, stateOf, take } = await askable();
+    const { marketplace, pull, stateOf } = await askable();
     expectStatus(await pull(), 200);
-    await take({ cursor: "2", lease_until_ms: 0, next_at_ms: 0 });
     const outbound = { ...ctx.outbound, read: () => Promise.reject(new Error("not foreseen")) };
-    await pullDueReceipts({ ...ctx, outbound }, new AbortController().signal);
-    expect(await stateOf()).toMatchObject({
-      failures: 1,
-      lease_until_ms: 0,
-      last_error: expect.stringContaining("broke off"),
+    const pulled = await pullReceipts({ ...ctx, outbound }, marketplace.marketplaceId);
+    expect(pulled).toMatchObject({ value: [{ complete: false, error: expect.stringContaining("broke off") }] });
+    expect(await stateOf()).toMatchObject({ failures: 1, lease_until_ms: 0 });
+    expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([{ complete: true }]);
+  });
+
+  test("that was cut off comes behind those that were due by the end of its lease", async () => {
+    const [first, second] = [await askable(), await askable()];
+    const nowMs = platform.clock.nowMs() - 3_600_000;
+    const names = [first, second].map(({ marketplace }) => marketplace.marketplaceId);
+    expectStatus(await first.pull(), 200);
+    expectStatus(await second.pull(), 200);
+    await ctx.db.transaction().execute(async (trx) => {
+      const set = async (name: string | undefined, next_at_ms: number, lease_until_ms: number) =>
+        trx
+          .updateTable("receipt_pull")
+          .set({ next_at_ms, lease_until_ms })
+          .where("marketplace_id", "=", name ?? "")
+          .execute();
+      await set(names[0], nowMs - 500_000, nowMs - 1_000);
+      await set(names[1], nowMs - 2_000, 0);
+      const due = (await readDuePulls(trx, nowMs, 1_000)).map((row) => row.marketplace_id);
+      expect(due.filter((id) => names.includes(id))).toEqual(names.toReversed());
+      await set(names[0], nowMs + 7_200_000, 0);
+      await set(names[1], nowMs + 7_200_000, 0);
     });
   });
 
@@ -246,18 +270,27 @@ describe("a pull", () => {
   });
 
   test.each([
-    ["answers no page", { status: 200, body: "[]" }],
-    ["answers too many at once", { status: 200, body: JSON.stringify({ receipts: Array(1_001).fill(0), next: null }) }],
-    ["names no cursor", { status: 200, body: JSON.stringify({ receipts: [], next: 7 }) }],
-    ["names a cursor with U+0000", { status: 200, body: JSON.stringify({ receipts: [], next: "\0" }) }],
-    ["names half a character", { status: 200, body: String.raw`{"receipts": [], "next": "\ud800"}` }],
-    ["talks without end", "talk-without-end" as const],
-    ["breaks the connection", "break" as const],
-  ])("of a marketplace that %s fails, and says so", async (_what, reply) => {
+    ["answers no page", "expected {receipts", { status: 200, body: "[]" }],
+    [
+      "answers too many at once",
+      "expected {receipts",
+      { status: 200, body: JSON.stringify({ receipts: Array(1_001).fill(0), next: null }) },
+    ],
+    ["names no cursor", "to be a cursor", { status: 200, body: JSON.stringify({ receipts: [], next: 7 }) }],
+    [
+      "names a cursor with U+0000",
+      "to be a cursor",
+      { status: 200, body: JSON.stringify({ receipts: [], next: "\0" }) },
+    ],
+    ["names half a character", "to be a cursor", { status: 200, body: String.raw`{"receipts": [], "next": "\ud800"}` }],
+    ["names too long a cursor", "to be a cursor", { status: 200, body: `{"receipts":[],"next":"${"1".repeat(257)}"}` }],
+    ["talks without end", "", "talk-without-end" as const],
+    ["breaks the connection", "", "break" as const],
+  ])("of a marketplace that %s fails, and says so", async (_what, says, reply) => {
     const { pull, list } = await askable();
     sink.reply(list, () => reply);
     expect(expectStatus(await pull(), 200).body.datasets).toMatchObject([
-      { accepted: 0, complete: false, error: expect.any(String) },
+      { accepted: 0, complete: false, error: expect.stringContaining(says) },
     ]);
   });
 

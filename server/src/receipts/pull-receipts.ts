@@ -36,10 +36,11 @@ const MAX_NAME_LENGTH = 128;
 const MAX_DETAIL_LENGTH = 500;
 /** Taken anew with each page. Should this process die, another one goes on after it; should a page take longer, whoever took over has it. */
 const LEASE_MS = 120_000;
-/** Who asks for receipts while a pull of them is under way waits for it, this long for all of a marketplace's. */
-const PATIENCE_MS = 5_000;
-const LOOK_AGAIN_MS = 100;
+/** Who asks for receipts while pulls of them are under way waits so often, and so long each time, for all of a marketplace's. */
+const MAX_WAITS = 50;
+const WAIT_MS = 100;
 const UNDER_WAY = "another pull of these receipts is under way, or was cut off within the last two minutes";
+const TAKEN_OVER = "it took so long that another pull took these receipts over";
 /** Pulls at once, so that a marketplace that hangs does not keep the others waiting. */
 const MAX_DUE = 10;
 const DEFAULT_WAIT_SECONDS = 3_600;
@@ -61,8 +62,8 @@ export async function pullDueReceipts(ctx: Context, signal: AbortSignal): Promis
       if (pull !== undefined) await pullOne(ctx, marketplace, { pull, signal });
     }),
   );
-  const failed = ended.find((end) => end.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
+  const reasons = ended.flatMap((end) => (end.status === "rejected" ? [String(end.reason)] : []));
+  if (reasons.length > 0) throw new Error(reasons.join("; "));
 }
 
 /**
@@ -76,9 +77,9 @@ export async function pullReceipts(ctx: Context, marketplaceId: string): Promise
     return refuse("conflict", `${marketplaceId} was registered without a platform_token: it cannot be asked`);
   await addPulls(ctx.db, await readLicensedDatasets(ctx.db, [marketplaceId]), ctx.clock.nowMs());
   const outcomes: PullOutcome[] = [];
-  const untilMs = performance.now() + PATIENCE_MS;
+  const patience = { waits: MAX_WAITS };
   for (const name of await readPullsOf(ctx.db, marketplaceId)) {
-    const pull = await claimInTurn(ctx, name, untilMs);
+    const pull = await claimInTurn(ctx, name, patience);
     outcomes.push(
       pull === undefined
         ? { ...NOTHING_PULLED, dataset_id: name.dataset_id, error: UNDER_WAY }
@@ -88,12 +89,13 @@ export async function pullReceipts(ctx: Context, marketplaceId: string): Promise
   return accept(outcomes);
 }
 
-async function claimInTurn(ctx: Context, name: PullName, untilMs: number): Promise<PullRow | undefined> {
+async function claimInTurn(ctx: Context, name: PullName, patience: { waits: number }): Promise<PullRow | undefined> {
   for (;;) {
     const nowMs = ctx.clock.nowMs();
     const pull = await claimPull(ctx.db, name, { nowMs, leaseUntilMs: nowMs + LEASE_MS, onlyDue: false });
-    if (pull !== undefined || performance.now() >= untilMs) return pull;
-    await sleep(LOOK_AGAIN_MS);
+    if (pull !== undefined || patience.waits === 0) return pull;
+    patience.waits -= 1;
+    await sleep(WAIT_MS);
   }
 }
 
@@ -123,7 +125,7 @@ async function pullOne(ctx: Context, marketplace: MarketplaceRow, { pull, signal
     refused,
     refusals,
     complete: read.ok && read.value && isKept,
-    ...(error === undefined ? (isKept ? {} : { error: UNDER_WAY }) : { error }),
+    ...(error === undefined ? (isKept ? {} : { error: TAKEN_OVER }) : { error }),
   };
 }
 
@@ -188,7 +190,7 @@ async function readPages(
       lease_until_ms: ctx.clock.nowMs() + LEASE_MS,
     };
     const held = await savePull(ctx.db, progress.held, changes);
-    if (held === undefined) return refuse("conflict", UNDER_WAY);
+    if (held === undefined) return refuse("conflict", TAKEN_OVER);
     progress.held = held;
   }
   return accept(false);

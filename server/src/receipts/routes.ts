@@ -142,7 +142,7 @@ function addPullRoute(api: Api, ctx: Context): void {
       path: "/api/v1/marketplaces/{id}/receipt-pulls",
       tags,
       summary:
-        "Ask a marketplace for its receipts now, for each dataset it has or had a license of, after a pull under way",
+        "Ask a marketplace for its receipts now, for each dataset it has or had a license of; one that is being pulled is waited for, for some seconds",
       request: { params: z.object({ id: identifierSchema }) },
       responses: { 200: jsonAnswer("What it had", pullSchema) },
     }),
