@@ -1,9 +1,15 @@
 import { expect, onTestFinished, test } from "vitest";
 import { nodeArgsFor } from "./child-process.ts";
 
-test("a program gets what Node was told about memory and certificates, and nothing that is for one process", () => {
+test("a program gets what Node was told about memory, certificates and the network, and nothing that is for one process", () => {
+  const told = [
+    ["--max-old-space-size=4096", "--max_semi_space_size=32", "--use-system-ca", "--enable-fips"],
+    ["--openssl-config=/etc/openssl.cnf", "--tls-min-v1.3", "--dns-result-order=ipv4first"],
+    ["--disable-wasm-trap-handler", "--liftoff-only"],
+  ].flat();
   const given = [
-    ["--max-old-space-size=4096", "--use-system-ca", "--inspect=9229", "--watch", "--env-file=.env", "--cpu-prof"],
+    told,
+    ["--inspect=9229", "--watch", "--env-file=.env", "--cpu-prof", "--max-old-space-size"],
     ["--inspect-port", "9230"],
     ["--env-file", ".env"],
     ["-e", "process.exit(3)"],
@@ -11,7 +17,6 @@ test("a program gets what Node was told about memory and certificates, and nothi
   ].flat();
   const own = process.execArgv.splice(0, Infinity, ...given);
   onTestFinished(() => void process.execArgv.splice(0, Infinity, ...own));
-  const told = ["--max-old-space-size=4096", "--use-system-ca"];
   expect(nodeArgsFor("file:///licet/dist/main.js")).toEqual(told);
   expect(nodeArgsFor("file:///licet/src/main.ts")).toEqual([...told, "--conditions=@licet/source"]);
 });

@@ -15,8 +15,9 @@ const MAX_READY_LINE = 65_536;
 const MAX_TAIL = 8_192;
 /** Our programs from their TypeScript sources. */
 const SOURCE = "--conditions=@licet/source";
-/** What an operator tells Node about memory and certificates, and what makes a short life cheap. Whatever else is for one process: a debugger, a script, a file of settings. */
-const INHERITED = /^--(max-[a-z-]+=\d+|use-(system|bundled|openssl)-ca|liftoff-only)$/;
+/** What holds for any process: memory, certificates, TLS, name resolution. What is not named here, a script or a debugger's port above all, is not passed on. */
+const INHERITED =
+  /^--(max[-_][a-z_-]+[-_]size=\d+|use-(system|bundled|openssl)-ca|(enable|force)-fips|openssl-[a-z-]+(=.+)?|tls-[a-z]+[\w.-]*(=.+)?|dns-result-order=\w+|disable-wasm-trap-handler|liftoff-only)$/;
 
 export interface ProgramOptions {
   /** How it is called in sentences. */
