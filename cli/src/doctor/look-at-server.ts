@@ -115,6 +115,13 @@ const RULES: readonly Rule[] = [
     outcome: "warning",
     sentence: "events get their positions in the feed late by more than half a minute (licet_feed_lag_seconds)",
   },
+  {
+    metric: "licet_content_status_lag_seconds",
+    isBad: (value) => value > 60,
+    outcome: "warning",
+    sentence:
+      "content statuses are late by more than a minute (licet_content_status_lag_seconds): edges refuse works that have none",
+  },
 ];
 
 async function lookAtMetrics(url: string): Promise<Finding> {

@@ -41,7 +41,7 @@ export interface DatabaseMeasures {
   readonly journal: { readonly waiting: number; readonly oldestSeconds: number };
   /** Of the event that has waited longest for a position in the feed. */
   readonly feedLagSeconds: number;
-  /** Of the dataset that has waited longest for the content statuses of its works. */
+  /** Of the oldest order to render the content statuses of a dataset's works. */
   readonly contentStatusLagSeconds: number;
   readonly pendingOffers: number;
   /** What does not fit together, and when everything was last compared; undefined when it never was. */
@@ -250,7 +250,7 @@ const GAUGES = {
   feedLag: ["licet_feed_lag_seconds", "Age of the oldest event that has no position in the feed yet"],
   contentStatusLag: [
     "licet_content_status_lag_seconds",
-    "How long a dataset has waited for the content statuses of its works, without which edges let nobody have them",
+    "Age of the oldest order to render the content statuses of a dataset; edges refuse works that have none",
   ],
   offersPending: ["licet_dataset_offers_pending", "Offers that marketplaces have not registered yet"],
   findings: ["licet_reconciliation_findings", "Open findings of the reconciliation", "kind"],
