@@ -84,6 +84,32 @@ describe("a statement", () => {
     expect(ticks).toBeGreaterThan(10);
   });
 
+  test("that takes longer than the event loop may wait is followed by its turn, each time", async () => {
+    const slow = await PGlite.create();
+    onTestFinished(() => slow.close());
+    const spin = (ms: number): void => {
+      for (const until = performance.now() + ms; performance.now() < until;);
+    };
+    const execProtocolRawStream: PGlite["execProtocolRawStream"] = (message, options) => {
+      spin(15);
+      return slow.execProtocolRawStream(message, options);
+    };
+    const slowPool = openEmbeddedPool({ execProtocolRawStream }, { types: pg.types, onPanic: () => undefined });
+    onTestFinished(() => slowPool.end());
+    const client = await slowPool.forKysely.connect();
+    let turns = 0;
+    let isCounting = true;
+    const count = (): void => {
+      turns += 1;
+      if (isCounting) setImmediate(count);
+    };
+    setImmediate(count);
+    for (let asked = 0; asked < 10; asked += 1) await client.query("select 1", []);
+    isCounting = false;
+    client.release();
+    expect(turns).toBeGreaterThanOrEqual(9);
+  });
+
   test("leaves nothing of its answer behind", async () => {
     // Whatever is kept of 500 such answers is 75 MB at least; what else runs in this process may hold some more or less.
     const read = () => ask("select repeat('x', 3000) as t from generate_series(1, $1)", [50]);
