@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
-import { statfsSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -13,12 +12,6 @@ declare module "vitest" {
 }
 
 const run = promisify(execFile);
-/** A file system in memory, where Linux has one; whoever sets TMPDIR wants another place. */
-const IN_MEMORY = "/dev/shm";
-/** The folder of a run, by the process that makes it. */
-const RUN_FOLDER = /^licet-run-(\d+)-/;
-/** Some databases at a time, of 30 MB and what is written to them. */
-const ROOM_BYTES = 4 * 2 ** 30;
 const SCRIPT = new URL("./fixtures/template.ts", import.meta.url).pathname;
 
 /** One template of each engine, however many projects copy it: each loads this file anew, in one process. */
@@ -54,38 +47,9 @@ export default async function setUp(project: TestProject): Promise<() => Promise
 }
 
 async function createTemplate(engine: string): Promise<string> {
-  const place = isRoomInMemory() ? IN_MEMORY : tmpdir();
-  await removeDeadRuns(place);
-  const folder = join(await mkdtemp(join(place, `licet-run-${process.pid}-`)), "template");
+  const folder = join(await mkdtemp(join(tmpdir(), "licet-run-")), "template");
   await runScript("create", engine, folder);
   return folder;
-}
-
-/** The embedded database is a thousand small files: copying and opening them on a disk is a third of what starting a server takes. */
-function isRoomInMemory(): boolean {
-  if (process.env["TMPDIR"] !== undefined || process.availableMemory() < ROOM_BYTES) return false;
-  try {
-    const { bavail, bsize } = statfsSync(IN_MEMORY);
-    return bavail * bsize >= ROOM_BYTES;
-  } catch {
-    return false;
-  }
-}
-
-/** Whoever was killed could not remove anything. */
-async function removeDeadRuns(place: string): Promise<void> {
-  for (const name of await readdir(place)) {
-    const pid = RUN_FOLDER.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(place, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return Object(error).code === "EPERM";
-  }
 }
 
 async function runScript(verb: "create" | "drop", engine: string, folder: string): Promise<void> {
