@@ -1,5 +1,5 @@
 import { STATUS, statusAt } from "@licet/protocol";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { createDocumentReader, createReaderMemory } from "./documents.ts";
 import { memoryDocuments } from "./memory.ts";
 import type { DocumentCache } from "./ports.ts";
@@ -77,17 +77,30 @@ test("an isolate that asks in vain does not go on with the copy it had when anot
   expect(await asking).toBe(STATUS.revoked);
 });
 
+/** Counts the signatures that are verified from now until the test is done; each is verified all the same. */
+function countFromNow(): () => number {
+  const { subtle } = crypto;
+  const verify = subtle.verify.bind(subtle);
+  let count = 0;
+  const value: typeof verify = (...given) => {
+    count += 1;
+    return verify(...given);
+  };
+  Object.defineProperty(subtle, "verify", { value, configurable: true });
+  onTestFinished(() => void Reflect.deleteProperty(subtle, "verify"));
+  return () => count;
+}
+
 test("the same bytes are verified once, and others by themselves", async () => {
   const platform = await openPlatform();
   const ask = openIsolate(platform, memoryDocuments());
-  const verify = vi.spyOn(crypto.subtle, "verify");
-  onTestFinished(() => verify.mockRestore());
+  const countVerified = countFromNow();
   for (let time = 0; time < 5; time += 1) expect(await ask()).toBe(STATUS.valid);
   // The keys, and the list.
-  expect(verify).toHaveBeenCalledTimes(2);
+  expect(countVerified()).toBe(2);
   await platform.publishList(REVOKED, { seq: 2 });
   expect(await ask()).toBe(STATUS.revoked);
-  expect(verify).toHaveBeenCalledTimes(3);
+  expect(countVerified()).toBe(3);
   await platform.publishList(REVOKED, { seq: 2, signer: "stranger" });
   expect(await ask()).toBe(STATUS.revoked);
   await platform.publishKeys({ seq: 2 });
