@@ -31,7 +31,7 @@ const TYPICAL_BYTES = 1_500;
  */
 export async function measureSignAgain(settings: BenchSettings): Promise<readonly Row[]> {
   const rows: Row[] = [];
-  for (const postgresUrl of [undefined, settings.postgresUrl].slice(0, settings.postgresUrl === undefined ? 1 : 2))
+  for (const postgresUrl of new Set([undefined, settings.postgresUrl]))
     for (const withCopies of [false, true]) rows.push(await measureOn({ ...settings, postgresUrl }, withCopies));
   return rows;
 }
